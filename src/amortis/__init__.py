@@ -1,0 +1,42 @@
+"""amortis: from a latent variable model to an amortized posterior.
+
+Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` answers `elbo`,
+`posterior` and `moments`. Every choice is an object; none has to be made.
+"""
+
+from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
+from amortis.families import DiagonalNormal, Point
+from amortis.fitting import Estimate, Fit, fit
+from amortis.inference_functions import MLP, Constant, Polynomial, Table
+from amortis.model import LatentModel, from_density, from_numpyro
+from amortis.objectives import ClosedFormEntropy, StickTheLanding
+from amortis.optimise import FixedDraws, FreshDraws, History, Plateau, Progress, Status
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MLP",
+    "AmortisError",
+    "ArgumentError",
+    "ClosedFormEntropy",
+    "Constant",
+    "DataError",
+    "DiagonalNormal",
+    "Estimate",
+    "Fit",
+    "FixedDraws",
+    "FreshDraws",
+    "History",
+    "LatentModel",
+    "ModelError",
+    "Plateau",
+    "Point",
+    "Polynomial",
+    "Progress",
+    "Status",
+    "StickTheLanding",
+    "Table",
+    "fit",
+    "from_density",
+    "from_numpyro",
+]

@@ -1,0 +1,72 @@
+"""What every variational factor offers."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+
+class AbstractFamily(eqx.Module):
+    r"""A family of distributions $q(u;\nu)$ on $\mathbb{R}^d$, sampled by reparameterization.
+
+    Written for one factor: `raw` is the vector $\nu$ of its real-valued parameters.
+    """
+
+    @property
+    @abstractmethod
+    def is_density(self) -> bool:
+        """Whether q has a density; if not, the log joint is taken on the constrained scale."""
+
+    @abstractmethod
+    def raw_size(self, dimension: int) -> int:
+        """Number of raw parameters for d dimensions."""
+
+    @abstractmethod
+    def start(self, dimension: int, log_sd: float) -> Float[Array, " raw"]:
+        """Raw parameters of a factor at zero with the given log standard deviation."""
+
+    @abstractmethod
+    def sample(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, " d"]:
+        """Map standard normal noise to a draw of q."""
+
+    @abstractmethod
+    def entropy(self, raw: Float[Array, " raw"]) -> Float[Array, ""]:
+        """Entropy in nats, total over the dimensions, in closed form."""
+
+    @abstractmethod
+    def log_density(self, raw: Float[Array, " raw"], value: Float[Array, " d"]) -> Float[Array, ""]:
+        """Log density of a value, in nats."""
+
+    @abstractmethod
+    def moments(self, raw: Float[Array, " raw"]) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
+        """Means and standard deviations of the d coordinates."""
+
+    @abstractmethod
+    def coordinates(self, raw: Float[Array, " raw"]) -> Float[Array, " raw"]:
+        """Coordinates for second-order search, in which all directions curve alike near an optimum.
+
+        Args:
+            raw: raw parameters.
+
+        Returns:
+            As many numbers, from which `from_coordinates` recovers the factor.
+        """
+
+    @abstractmethod
+    def from_coordinates(self, coordinates: Float[Array, " raw"]) -> Float[Array, " raw"]:
+        """Raw parameters from search coordinates."""
+
+    @abstractmethod
+    def unsettled(
+        self, coordinates: Float[Array, " raw"], gradient: Float[Array, " raw"]
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """How far the factor is from stationary, by the gradient of the ELBO.
+
+        Args:
+            coordinates: search coordinates.
+            gradient: gradient of the ELBO (nats, total) in these coordinates.
+
+        Returns:
+            The largest shift of a mean still to come, in its standard deviations, and the largest
+            relative change of a standard deviation, both to first order.
+        """

@@ -1,0 +1,10 @@
+"""Fitting: composes model, guide, objective and optimiser, and the record of what came out.
+
+Short on purpose: anything that computes belongs to a room below.
+"""
+
+from amortis.fitting.estimate import Estimate
+from amortis.fitting.fit import fit
+from amortis.fitting.record import Fit
+
+__all__ = ["Estimate", "Fit", "fit"]

@@ -1,0 +1,108 @@
+"""`fit`: from a model to an amortized posterior."""
+
+import dataclasses
+import math
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from amortis._errors import ArgumentError, NonFiniteDensityError
+from amortis._types import Parameters, RandomKey
+from amortis.families import AbstractFamily, DiagonalNormal
+from amortis.fitting.choose import choose_inference, choose_method
+from amortis.fitting.record import Fit
+from amortis.guide import Guide
+from amortis.inference_functions import AbstractInferenceFunction
+from amortis.model import LatentModel
+from amortis.objectives import AbstractGradient, ClosedFormEntropy, NegativeElbo
+from amortis.optimise import AbstractMethod, Monitor, Status, minimise
+
+_START_LOG_SDS = (0.0, -2.0, -4.0, -6.0)
+"""Log sds of the locals at the start, tried in turn until the objective is finite."""
+
+
+def fit(
+    model: LatentModel,
+    *,
+    key: RandomKey,
+    inference: AbstractInferenceFunction | None = None,
+    globals_: AbstractFamily | None = None,
+    locals_: AbstractFamily | None = None,
+    optimiser: AbstractMethod | None = None,
+    gradient: AbstractGradient | None = None,
+    restarts: int = 1,
+    monitor: Monitor | None = None,
+) -> Fit:
+    r"""Fit $q(\theta)\prod_n q(z_n; f(x_n))$ by maximising the evidence lower bound.
+
+    $\mathrm{ELBO} = E_q[\log p(\theta) + \sum_n \log p(z_n, x_n\mid\theta)] + H[q]$, in nats.
+
+    Nothing has to be chosen; every choice can be given as an object. `Constant()`, `Table()`
+    (factorized VI) and the amortized functions run through identical code. A fit that did not
+    converge says so in its `status` and is not an exception. Ctrl-C returns the best state so far.
+
+    Args:
+        model: a model bound to its data.
+        key: random key; the same key gives the same fit.
+        inference: the inference function; by default `MLP()` on all row-aligned inputs.
+        globals_: the factor of the globals; by default `DiagonalNormal()`; `Point()` for
+            variational EM.
+        locals_: the factor of one row's locals; by default `DiagonalNormal()`.
+        optimiser: `FixedDraws(...)` or `FreshDraws(...)`; by default chosen from the sizes.
+        gradient: `ClosedFormEntropy()` (default) or `StickTheLanding()`.
+        restarts: starts that are run together; the best is kept.
+        monitor: called after every block of steps with a `Progress` and a function that returns
+            the parameters of the moment.
+
+    Returns:
+        The fit.
+
+    Raises:
+        ArgumentError: restarts below one, or a choice that does not fit the model.
+        NonFiniteDensityError: the objective is not finite for any narrow enough start.
+
+    Example:
+        >>> import jax, numpyro, numpyro.distributions as dist
+        >>> def model(x):
+        ...     theta = numpyro.sample("theta", dist.Normal(0.0, 10.0))
+        ...     with numpyro.plate("rows", x.shape[0]):
+        ...         z = numpyro.sample("z", dist.Normal(theta, 1.0))
+        ...         numpyro.sample("x", dist.Normal(z, 2.0), obs=x)
+        >>> x = jax.numpy.linspace(-3.0, 3.0, 50)
+        >>> from amortis import Polynomial, from_numpyro
+        >>> fitted = fit(from_numpyro(model, x), key=jax.random.key(0), inference=Polynomial(1))
+        >>> fitted.status.name
+        'CONVERGED'
+    """
+    if restarts < 1:
+        raise ArgumentError(f"restarts is {restarts}; expected at least 1: leave it out for one")
+    start_key, noise_key = jax.random.split(key)
+    inference = choose_inference(model) if inference is None else inference
+    guide = Guide.for_model(
+        model,
+        inference,
+        DiagonalNormal() if globals_ is None else globals_,
+        DiagonalNormal() if locals_ is None else locals_,
+    )
+    loss = NegativeElbo(model, guide, ClosedFormEntropy() if gradient is None else gradient)
+    method = choose_method(model, inference) if optimiser is None else optimiser
+    starts = _starts(guide, jax.random.split(start_key, restarts))
+    for log_sd in _START_LOG_SDS:
+        narrowed = dataclasses.replace(loss, guide=guide.starting_at(log_sd))
+        outcome = minimise(method, narrowed, starts, key=noise_key, monitor=monitor)
+        began = outcome.status is not Status.DIVERGED or np.isfinite(outcome.history.objective[0])
+        if began:
+            return Fit(
+                model, narrowed.guide, outcome.parameters, outcome.status, outcome.history
+            )
+    raise NonFiniteDensityError(
+        f"the objective is not finite at any of {restarts} starts, even with local sds of "
+        f"{math.exp(_START_LOG_SDS[-1]):.2g}; expected a finite log density around unconstrained "
+        f"zero: rescale the data or tighten the priors"
+    )
+
+
+@eqx.filter_jit
+def _starts(guide: Guide, keys: RandomKey) -> dict[str, Parameters]:
+    return jax.vmap(guide.init)(keys)

@@ -1,0 +1,209 @@
+"""`Fit`: the frozen record of a fit, and what can be asked of it without optimising again."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from amortis import numerics
+from amortis._errors import ArgumentError
+from amortis._types import Parameters, RandomKey, Values
+from amortis.fitting.estimate import Estimate
+from amortis.guide import Guide, Noise
+from amortis.model import LatentModel
+from amortis.objectives import ClosedFormEntropy, elbo_draws
+from amortis.optimise import History, Status
+
+_BLOCK_NUMBERS = 4_000_000
+"""Numbers held at once while draws are evaluated; more draws go in blocks."""
+
+_MOMENT_POINTS = 512
+
+
+class Fit(eqx.Module):
+    r"""A fitted $q(\theta)\prod_n q(z_n; f(x_n))$.
+
+    Attributes:
+        model: the model bound to its data.
+        guide: the guide.
+        variational: the guide's fitted parameters.
+        status: how the optimisation ended.
+        history: the objective over time, as the optimiser saw it.
+    """
+
+    model: LatentModel
+    guide: Guide
+    variational: Parameters
+    status: Status = eqx.field(static=True)
+    history: History = eqx.field(static=True)
+
+    @property
+    def parameters(self) -> int:
+        """Number of variational parameters, of globals and inference function together."""
+        return sum(int(leaf.size) for leaf in jax.tree.leaves(self.variational))
+
+    def elbo(self, *, key: RandomKey, draws: int = 64) -> Estimate:
+        r"""The evidence lower bound on fresh draws, in nats, total.
+
+        The standard error is that of the mean of antithetic pairs, so it is honest about the
+        draws being paired. With `Point()` globals this is the bound on
+        $\log p(x, \hat\theta)$ with the prior on the constrained scale.
+
+        Args:
+            key: random key.
+            draws: number of draws, at least one; an odd number is rounded up to pairs.
+
+        Returns:
+            The estimate; its standard error is NaN for fewer than two pairs.
+
+        Raises:
+            ArgumentError: draws below one.
+        """
+        _require_draws(draws)
+        pairs = (draws + 1) // 2
+        per_block = max(_BLOCK_NUMBERS // (2 * self._numbers_per_draw()), 1)
+        values: list[np.ndarray] = []
+        for i, start in enumerate(range(0, pairs, per_block)):
+            count = min(per_block, pairs - start)
+            block_key = jax.random.fold_in(key, i)
+            values.append(np.asarray(_pair_elbos(self._arrays(), block_key, count), np.float64))
+        every = np.concatenate(values)
+        se = float(every.std(ddof=1) / math.sqrt(pairs)) if pairs > 1 else math.nan
+        return Estimate(float(every.mean()), se)
+
+    def posterior(self, *, key: RandomKey, draws: int = 1000) -> Values:
+        """Draws of all latents on the constrained scale, and of the model's deterministic sites.
+
+        Args:
+            key: random key.
+            draws: number of draws, at least one.
+
+        Returns:
+            By site, shape (draws, *shape of the site in the model).
+
+        Raises:
+            ArgumentError: draws below one.
+        """
+        _require_draws(draws)
+        per_block = max(_BLOCK_NUMBERS // self._numbers_per_draw(), 1)
+        blocks: list[dict[str, np.ndarray]] = []
+        for i, start in enumerate(range(0, draws, per_block)):
+            count = min(per_block, draws - start)
+            block = _posterior(self._arrays(), jax.random.fold_in(key, i), count)
+            blocks.append({name: np.asarray(value) for name, value in block.items()})
+        return {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}  # pyright: ignore
+
+    def moments(self) -> dict[str, tuple[Array, Array]]:
+        """Means and standard deviations of all latents on the constrained scale.
+
+        Exact for sites on the real line. Elsewhere the Gaussian is pushed through the bijection by
+        a deterministic rule of 512 points (Sobol's points, antithetic and whitened), so that no
+        random key is needed.
+
+        Returns:
+            By site, (mean, sd), each of the site's shape in the model; sds of point estimates are
+            zero.
+        """
+        return _moments(self._arrays(), self._moment_points())
+
+    def _moment_points(self) -> int:
+        most = max(_BLOCK_NUMBERS // self._numbers_per_draw(), 8)
+        return min(_MOMENT_POINTS, 2 ** int(math.log2(most)))
+
+    def local_moments(self) -> tuple[Float[Array, "rows d"], Float[Array, "rows d"]]:
+        """Means and standard deviations of the unconstrained locals, sites laid end to end.
+
+        Returns:
+            Two matrices with one row per datum; exact.
+        """
+        return _local_moments(self._arrays())
+
+    def global_moments(self) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
+        """Means and standard deviations of the unconstrained globals, sites laid end to end.
+
+        Returns:
+            Two vectors; exact.
+        """
+        return self.guide.global_moments(self.variational)
+
+    def __repr__(self) -> str:
+        function = type(self.guide.inference).__name__
+        return (
+            f"Fit({function} with {self.parameters} parameters, {self.model.size} rows, "
+            f"{self.status.name})"
+        )
+
+    def _arrays(self) -> "_Fitted":
+        return _Fitted(self.model, self.guide, self.variational)
+
+    def _numbers_per_draw(self) -> int:
+        return max(self.model.size * max(self.guide.z.dimension, 1), 1)
+
+
+class _Fitted(eqx.Module):
+    """The parts of a fit that enter compiled functions, without status and history."""
+
+    model: LatentModel
+    guide: Guide
+    variational: Parameters
+
+
+def _require_draws(draws: int) -> None:
+    if draws < 1:
+        raise ArgumentError(f"draws is {draws}; expected at least 1: ask for more")
+
+
+def _independent(fitted: _Fitted, key: RandomKey, draws: int) -> Noise:
+    theta_key, z_key = jax.random.split(key)
+    guide = fitted.guide
+    return Noise.equal(
+        jax.random.normal(theta_key, (draws, guide.theta.dimension)),
+        jax.random.normal(z_key, (draws, fitted.model.size, guide.z.dimension)),
+    )
+
+
+@eqx.filter_jit
+def _pair_elbos(fitted: _Fitted, key: RandomKey, pairs: int) -> Float[Array, " pairs"]:
+    first = _independent(fitted, key, pairs)
+    both = jax.tree.map(lambda leaf: jnp.concatenate([leaf, -leaf]), first)
+    values = elbo_draws(
+        fitted.model, fitted.guide, ClosedFormEntropy(), fitted.variational, both, None
+    )
+    return 0.5 * (values[:pairs] + values[pairs:])
+
+
+@eqx.filter_jit
+def _posterior(fitted: _Fitted, key: RandomKey, draws: int) -> dict[str, Array]:
+    return _constrained(fitted, _independent(fitted, key, draws))
+
+
+def _constrained(fitted: _Fitted, noise: Noise) -> dict[str, Array]:
+    model, guide, variational = fitted.model, fitted.guide, fitted.variational
+    raw = guide.local_raw(variational, model.inputs, None)
+
+    def one(noise: Noise) -> dict[str, Any]:
+        theta, z = guide.sample(variational, raw, noise)
+        return dict(model.constrain(theta, z))
+
+    return jax.vmap(one)(noise)
+
+
+@eqx.filter_jit
+def _moments(fitted: _Fitted, points: int) -> dict[str, tuple[Array, Array]]:
+    guide = fitted.guide
+    d_theta, d_z = guide.theta.dimension, guide.z.dimension
+    joint = jnp.asarray(numerics.low_discrepancy(points, d_z + d_theta), jnp.result_type(float))
+    noise = Noise.equal(joint[:, d_z:], joint[:, None, :d_z])
+    values = _constrained(fitted, noise)
+    result = {name: (jnp.mean(value, axis=0), jnp.std(value, axis=0)) for name, value in values.items()}
+    return result
+
+
+@eqx.filter_jit
+def _local_moments(fitted: _Fitted) -> tuple[Array, Array]:
+    raw = fitted.guide.local_raw(fitted.variational, fitted.model.inputs, None)
+    return jax.vmap(fitted.guide.local_family.moments)(raw)

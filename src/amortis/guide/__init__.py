@@ -1,0 +1,9 @@
+r"""The guide $q(\theta)\prod_n q(z_n; f(w_n))$: sampling, entropy, log density.
+
+Knows families, inference functions and the shapes of a model; never a log density of a model, an
+objective or an optimiser.
+"""
+
+from amortis.guide.guide import Guide, Noise
+
+__all__ = ["Guide", "Noise"]

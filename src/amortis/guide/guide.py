@@ -1,0 +1,197 @@
+"""`Guide`: one factor for the globals, one inference function for all locals."""
+
+import dataclasses
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from amortis._errors import ArgumentError
+from amortis._types import Parameters, RandomKey, RowIndex
+from amortis.families import AbstractFamily
+from amortis.guide.layout import SiteLayout
+from amortis.inference_functions import AbstractInferenceFunction, FunctionShape
+from amortis.model import LatentModel
+
+_GLOBAL_START_SD = 0.1
+"""Globals are sharp where there are many rows; starting wide would swamp the first gradients."""
+
+
+class Noise(eqx.Module):
+    """Standard normal noise for one draw, or with a leading axis for several.
+
+    Attributes:
+        theta: noise of the globals, shape (..., d_theta).
+        z: noise of the locals, shape (..., rows, d_z), or (..., 1, d_z) where all rows share it.
+        weight: weight of each draw in an expectation, shape (...); all weights sum to one.
+    """
+
+    theta: Float[ArrayLike, "*draws d_theta"]
+    z: Float[ArrayLike, "*draws rows d_z"]
+    weight: Float[ArrayLike, "*draws"]
+
+    @classmethod
+    def equal(cls, theta: Array, z: Array) -> "Noise":
+        """Draws of equal weight, one per entry of the first axis."""
+        draws = theta.shape[0]
+        return cls(theta, z, jnp.full(draws, 1.0 / draws, theta.dtype))
+
+
+class Guide(eqx.Module):
+    r"""$q(\theta, z) = q_0(\theta)\prod_n q(z_n; f_\phi(w_n))$ with $w_n$ the standardized inputs.
+
+    Parameters live outside, in a pytree with entries `globals` (raw parameters of $q_0$) and
+    `locals` (parameters of the inference function), as `init` makes it.
+
+    Attributes:
+        global_family: the factor of the globals.
+        local_family: the factor of one row's locals.
+        inference: the inference function.
+        theta: layout of the globals in a vector.
+        z: layout of one row's locals in a vector.
+        center: mean of each input column.
+        scale: standard deviation of each input column, one where it is constant.
+        offset: raw parameters of a local factor where the function's output is zero.
+        rows: number of rows N the guide is made for.
+    """
+
+    global_family: AbstractFamily
+    local_family: AbstractFamily
+    inference: AbstractInferenceFunction
+    theta: SiteLayout
+    z: SiteLayout
+    center: Float[Array, " columns"]
+    scale: Float[Array, " columns"]
+    offset: Float[Array, " raw"]
+    rows: int = eqx.field(static=True)
+
+    def init(self, key: RandomKey) -> dict[str, Parameters]:
+        """Make starting parameters.
+
+        Globals start near zero with a random nudge of 0.1, which leaves saddle points such as a
+        zero loading matrix; locals start at unit scale around zero.
+
+        Args:
+            key: random key.
+
+        Returns:
+            The parameters, with entries `globals` and `locals`.
+        """
+        nudge_key, function_key = jax.random.split(key)
+        raw = self.global_family.start(self.theta.dimension, math.log(_GLOBAL_START_SD))
+        shape = FunctionShape(
+            self.rows, self.center.shape[0], self.local_family.raw_size(self.z.dimension)
+        )
+        return {
+            "globals": raw + 0.1 * jax.random.normal(nudge_key, raw.shape),
+            "locals": self.inference.init(function_key, shape),
+        }
+
+    def local_raw(
+        self,
+        parameters: Parameters,
+        inputs: Float[Array, "batch columns"],
+        index: RowIndex | None,
+    ) -> Float[Array, "batch raw"]:
+        """Raw parameters of each row's local factor.
+
+        Args:
+            parameters: as made by `init`.
+            inputs: inputs of the batch as the model has them, not standardized.
+            index: positions of the rows in the data, or None for all.
+
+        Returns:
+            One row of raw parameters per datum.
+        """
+        context = (inputs - self.center) / self.scale
+        return self.offset + self.inference(parameters["locals"], context, index)
+
+    def starting_at(self, log_sd: float) -> "Guide":
+        """The same guide with local factors of another log sd where the function's output is zero."""
+        offset = self.local_family.start(self.z.dimension, log_sd)
+        return dataclasses.replace(self, offset=offset)
+
+    def sample(
+        self, parameters: Parameters, raw: Float[Array, "batch raw"], noise: Noise
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """One draw of globals and of a batch of locals.
+
+        Args:
+            parameters: as made by `init`.
+            raw: the rows' raw parameters from `local_raw`.
+            noise: noise of one draw.
+
+        Returns:
+            Unconstrained globals by site, and locals by site with rows first.
+        """
+        theta = self.global_family.sample(parameters["globals"], noise.theta)
+        wide = jnp.broadcast_to(noise.z, (raw.shape[0], self.z.dimension))
+        z = jax.vmap(self.local_family.sample)(raw, wide)
+        return self.theta.split(theta), self.z.split(z)
+
+    def entropy(
+        self, parameters: Parameters, raw: Float[Array, "batch raw"]
+    ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
+        """Entropies in closed form, in nats: of the globals, and of each row's locals."""
+        theta = self.global_family.entropy(parameters["globals"])
+        return theta, jax.vmap(self.local_family.entropy)(raw)
+
+    def log_density(
+        self,
+        parameters: Parameters,
+        raw: Float[Array, "batch raw"],
+        theta: Any,
+        z: Any,
+    ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
+        """Log density of unconstrained values in nats: of the globals, and of each row's locals."""
+        global_part = self.global_family.log_density(parameters["globals"], self.theta.join(theta))
+        return global_part, jax.vmap(self.local_family.log_density)(raw, self.z.join(z))
+
+    def global_moments(self, parameters: Parameters) -> tuple[Array, Array]:
+        """Means and standard deviations of the unconstrained globals, laid end to end."""
+        return self.global_family.moments(parameters["globals"])
+
+    @classmethod
+    def for_model(
+        cls,
+        model: LatentModel,
+        inference: AbstractInferenceFunction,
+        global_family: AbstractFamily,
+        local_family: AbstractFamily,
+    ) -> "Guide":
+        """Make a guide for a model; the inputs are standardized by its data, once.
+
+        Args:
+            model: gives shapes, size and inputs.
+            inference: the inference function.
+            global_family: the factor of the globals.
+            local_family: the factor of one row's locals; it must have a density.
+
+        Raises:
+            ArgumentError: the local family has no density.
+        """
+        if not local_family.is_density:
+            raise ArgumentError(
+                f"locals_ is {type(local_family).__name__}(); expected a family with a density for "
+                f"the local latents, such as DiagonalNormal(): use point estimates for globals_ only"
+            )
+        inputs = np.asarray(model.inputs, np.float64)
+        spread = inputs.std(axis=0)
+        center = inputs.mean(axis=0)
+        constant = spread <= 1e-7 * np.maximum(np.abs(center), 1e-30)
+        z = SiteLayout(model.locals_)
+        return cls(
+            global_family=global_family,
+            local_family=local_family,
+            inference=inference,
+            theta=SiteLayout(model.globals_),
+            z=z,
+            center=jnp.asarray(center, model.inputs.dtype),
+            scale=jnp.asarray(np.where(constant, 1.0, spread), model.inputs.dtype),
+            offset=local_family.start(z.dimension, 0.0),
+            rows=model.size,
+        )

@@ -1,0 +1,21 @@
+r"""Inference functions: maps from a row's context to the raw parameters of its local factor.
+
+The constant factor, F-VI and A-VI are one guide with three of these: `Constant` ignores the
+context, `Table` has a free entry per row, the others compute. What may enter: standardized
+contexts and row positions. What may not: models, factors, objectives.
+"""
+
+from amortis.inference_functions.constant import Constant
+from amortis.inference_functions.interface import AbstractInferenceFunction, FunctionShape
+from amortis.inference_functions.mlp import MLP
+from amortis.inference_functions.polynomial import Polynomial
+from amortis.inference_functions.table import Table
+
+__all__ = [
+    "MLP",
+    "AbstractInferenceFunction",
+    "Constant",
+    "FunctionShape",
+    "Polynomial",
+    "Table",
+]

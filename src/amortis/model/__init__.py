@@ -1,0 +1,11 @@
+"""A user's model as the rest of the library sees it: `LatentModel`, from NumPyro or from densities.
+
+The only room that imports `numpyro`. What leaves it is log densities of unconstrained values, by
+row, in nats, with every constant kept.
+"""
+
+from amortis.model.from_density import from_density
+from amortis.model.from_numpyro import from_numpyro
+from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
+
+__all__ = ["AbstractDensity", "LatentModel", "LogTerms", "from_density", "from_numpyro"]

@@ -1,0 +1,168 @@
+"""`from_density`: bind log densities written by hand, for one datum."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+from numpyro.distributions import biject_to, constraints
+
+from amortis._errors import DataError, ModelRaisedError, NoLocalPlateError, UnequalLengthsError
+from amortis._types import Rows, Sites, Values
+from amortis.model.arguments import read_arguments
+from amortis.model.checks import check_start
+from amortis.model.inputs import as_inputs
+from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
+
+LogPrior = Callable[[Values], Any]
+LogLocal = Callable[[Values, Values, Any], Any]
+
+
+def from_density(
+    log_prior: LogPrior,
+    log_local: LogLocal,
+    data: Any,
+    *,
+    globals_: Mapping[str, tuple[int, ...]],
+    locals_: Mapping[str, tuple[int, ...]],
+    supports: Mapping[str, constraints.Constraint] | None = None,
+) -> LatentModel:
+    r"""Bind a model given as $\log p(\theta)$ and $\log p(z_n, x_n \mid \theta)$.
+
+    The log joint is $\log p(\theta) + \sum_n \log p(z_n, x_n\mid\theta)$; both functions see
+    constrained values, and log determinants of the bijections are added here.
+
+    Args:
+        log_prior: maps globals by site to a scalar in nats.
+        log_local: maps globals, the locals of one row, and one row of the data (the pytree without
+            its first axis) to a scalar in nats. It is vectorized over rows.
+        data: a pytree of arrays, all with N entries on their first axis.
+        globals_: constrained shape of each global site.
+        locals_: constrained shape of each local site, for one row.
+        supports: NumPyro constraints by site; the reals where a site is left out.
+
+    Returns:
+        The model bound to its data.
+
+    Raises:
+        DataError: empty, non-finite or object arrays, or unequal leading lengths.
+        ModelError: no local sites, a function that raises or does not return a scalar, or a log
+            density that is not finite at the start.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> model = from_density(
+        ...     lambda theta: -0.5 * theta["mu"] ** 2,
+        ...     lambda theta, z, x: -0.5 * (z["z"] - theta["mu"]) ** 2 - 0.5 * (x - z["z"]) ** 2,
+        ...     jnp.arange(5.0),
+        ...     globals_={"mu": ()},
+        ...     locals_={"z": ()},
+        ... )
+        >>> model.size
+        5
+    """
+    if not locals_:
+        raise NoLocalPlateError(
+            "locals_ is empty; expected at least one local site with its shape, as in {'z': ()}"
+        )
+    arguments = read_arguments(log_local, (data,), {})
+    lengths = arguments.lengths()
+    if len(set(lengths.values())) != 1:
+        listed = ", ".join(f"{name} has {length}" for name, length in lengths.items()) or "none"
+        raise UnequalLengthsError(
+            f"the data have leading lengths: {listed}; expected arrays that share N rows on their "
+            f"first axis: align the arrays"
+        )
+    (size,) = set(lengths.values())
+    template, arrays, _ = arguments.split(size)
+    if template.plain:
+        raise DataError(f"data hold {template.plain[0]!r}; expected arrays only: close over it")
+    rows = jax.tree.unflatten(template.structure, arrays)[0][0]
+    inputs, input_names = as_inputs(arrays, template.row_names(), size)
+    known = dict(supports or {})
+    bijections = {n: biject_to(known.get(n, constraints.real)) for n in (*globals_, *locals_)}
+    model = LatentModel(
+        density=CallableDensity(log_prior, log_local, _Bijections(bijections)),
+        data=rows,
+        inputs=inputs,
+        globals_={n: tuple(bijections[n].inverse_shape(s)) for n, s in globals_.items()},
+        locals_={n: tuple(bijections[n].inverse_shape(s)) for n, s in locals_.items()},
+        size=size,
+        plate="rows",
+        input_names=input_names,
+    )
+    _check_runs(model)
+    check_start(model, _site_log_probs(model))
+    return model
+
+
+class _Bijections(eqx.Module):
+    """Bijections by site; compared by identity, since constraints carry arrays."""
+
+    by_site: dict[str, Any] = eqx.field(static=True)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class CallableDensity(AbstractDensity):
+    """Log densities written for one datum, vectorized over rows."""
+
+    prior: LogPrior = eqx.field(static=True)
+    local: LogLocal = eqx.field(static=True)
+    bijections: _Bijections = eqx.field(static=True)
+
+    def log_terms(self, theta: Sites, z: Sites, rows: Rows) -> LogTerms:
+        values, log_det = self._constrained(theta)
+
+        def one(z_n: Sites, row: Any) -> Array:
+            local_values, local_log_det = self._constrained(z_n)
+            return jnp.asarray(self.local(values, local_values, row)) + local_log_det
+
+        return LogTerms(
+            jnp.asarray(self.prior(values), jnp.result_type(float)),
+            log_det,
+            jax.vmap(one)(dict(z), rows),
+        )
+
+    def constrain(self, theta: Sites, z: Sites, rows: Rows) -> Values:
+        del rows  # supports do not depend on the data here
+        local_values = jax.vmap(lambda z_n: self._constrained(z_n)[0])(dict(z))
+        return self._constrained(theta)[0] | local_values
+
+    def _constrained(self, values: Sites) -> tuple[dict[str, Array], Array]:
+        constrained, log_det = {}, jnp.zeros(())
+        for name, value in values.items():
+            bijection = self.bijections.by_site[name]
+            constrained[name] = bijection(value)
+            log_det += jnp.sum(bijection.log_abs_det_jacobian(value, constrained[name]))
+        return constrained, log_det
+
+
+def _check_runs(model: LatentModel) -> None:
+    try:
+        theta = {name: jnp.zeros(shape) for name, shape in model.globals_.items()}
+        terms = jax.eval_shape(model.log_terms, theta, model.zeros(model.size))
+    except Exception as error:
+        raise ModelRaisedError(
+            f"log_prior or log_local raised {type(error).__name__} on its data: "
+            f"{str(error).splitlines()[0] if str(error) else ''}"
+        ) from error
+    if terms.prior.shape != () or terms.local.shape != (model.size,):
+        raise ModelRaisedError(
+            f"log_prior gave shape {terms.prior.shape} and log_local {terms.local.shape[1:]}; "
+            f"expected scalars, for one datum: sum over the axes of its event"
+        )
+
+
+def _site_log_probs(model: LatentModel) -> Callable[[Sites, Sites, Rows], dict[str, Array]]:
+    def evaluate(theta: Sites, z: Sites, rows: Rows) -> dict[str, Array]:
+        terms = model.log_terms(theta, z, rows)
+        return {"log_prior": terms.prior, "log_local": terms.local}
+
+    return evaluate

@@ -1,0 +1,158 @@
+"""`from_numpyro`: bind a NumPyro model to its data."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from amortis._errors import ModelRaisedError, SlicingError, UnequalLengthsError
+from amortis.model.arguments import Arguments, read_arguments
+from amortis.model.checks import check_identity, check_start
+from amortis.model.inputs import as_inputs
+from amortis.model.latent_model import LatentModel
+from amortis.model.numpyro_density import NumPyroDensity
+from amortis.model.numpyro_sites import ModelSites, inspect_model
+from amortis.model.plates import LocalAxis, find_local_axis
+
+
+def from_numpyro(
+    function: Callable[..., Any], *args: Any, local: str | None = None, **kwargs: Any
+) -> LatentModel:
+    r"""Bind a NumPyro model to its data.
+
+    The plate that holds latents and data along the data's first axis becomes the local plate;
+    everything else that is latent is global. Arguments with one entry per row are data of the rows
+    and are sliced for minibatches, so sizes in the model must come from shapes
+    (`plate("rows", x.shape[0])`) or from a subsampling plate (`plate("rows", N, subsample_size=B)`
+    with its index or `numpyro.subsample`). Local latents may also be written without a plate, with
+    rows on the first axis (`.expand([N])`, with or without `.to_event`).
+
+    Bound models are checked on their own data: $\log p(\theta) + \sum_n \log p(x_n, z_n\mid\theta)$
+    must equal `numpyro.infer.util.log_density`, and the terms of a few rows, evaluated alone, must
+    equal the same terms evaluated with all rows.
+
+    Args:
+        function: the model, built of continuous latents and any observed sites.
+        *args: its positional arguments; arrays, pytrees of arrays, pandas columns, plain values.
+        local: name of the local plate, or of a local latent site, where several could be meant.
+        **kwargs: its keyword arguments.
+
+    Returns:
+        The model bound to its data.
+
+    Raises:
+        DataError: empty or object arrays, NaN or infinity, or unequal leading lengths.
+        ModelError: no local plate, plates that cross, discrete latents, latents without a
+            support, rows that cannot be sliced, a log density that is not finite at the start, or
+            a model that raises.
+
+    Example:
+        >>> import jax, numpyro, numpyro.distributions as dist
+        >>> def model(x, sd):
+        ...     theta = numpyro.sample("theta", dist.Normal(0.0, 10.0))
+        ...     with numpyro.plate("rows", x.shape[0]):
+        ...         z = numpyro.sample("z", dist.Normal(theta, 1.0))
+        ...         numpyro.sample("x", dist.Normal(z, sd), obs=x)
+        >>> bound = from_numpyro(model, jax.numpy.arange(20.0), sd=2.0)
+        >>> bound.size, dict(bound.globals_), dict(bound.locals_)
+        (20, {'theta': ()}, {'z': ()})
+    """
+    arguments = read_arguments(function, args, kwargs)
+    found = _inspect(arguments)
+    lengths = arguments.lengths()
+    axis = find_local_axis(found.sites, tuple(lengths.values()), local)
+    size, subsample = found.plates.get(axis.name, (axis.size, axis.size))
+    axis = LocalAxis(axis.name, axis.dim, size)
+    if subsample < size:
+        model = _bind(arguments, axis, found, subsampled=True)
+        return _checked(model)
+    try:
+        return _checked(_bind(arguments, axis, found, subsampled=False))
+    except SlicingError as by_arguments:
+        # The plate's size may be written into the model while its data follow the plate's index.
+        if axis.dim is None:
+            raise
+        try:
+            return _checked(_bind(arguments, axis, found, subsampled=True))
+        except SlicingError:
+            raise by_arguments from by_arguments.__cause__
+
+
+def _inspect(arguments: Arguments) -> ModelSites:
+    template, _, others = arguments.split(None)
+    try:
+        return inspect_model(lambda: template.call((), others))
+    except ModelRaisedError as error:
+        lengths = arguments.lengths()
+        if len(set(lengths.values())) > 1 and isinstance(error.__cause__, ValueError | TypeError):
+            listed = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise UnequalLengthsError(
+                f"the data have unequal leading lengths ({listed}) and the model could not combine "
+                f"them; expected one row of each per datum: align the arrays"
+            ) from error.__cause__
+        raise
+
+
+def _bind(
+    arguments: Arguments, axis: LocalAxis, found: ModelSites, *, subsampled: bool
+) -> LatentModel:
+    along = [s for s in found.sites if _along_rows(s.plates, s.leading, axis)]
+    row_axes = {s.name: _row_axis(s.name, found, axis) for s in along}
+    template, rows, others = arguments.split(None if subsampled else axis.size)
+    _, row_arrays, _ = arguments.split(axis.size)
+    if not rows and not subsampled:
+        raise SlicingError(
+            f"no data array has {axis.size} rows, the size of {axis.name!r}; expected the data as "
+            f"arguments of the model with rows on their first axis: pass them to from_numpyro "
+            f"instead of closing over them"
+        )
+    data: dict[str, Any] = {"arrays": row_arrays}
+    if subsampled:
+        data["index"] = jnp.arange(axis.size)
+    names = arguments.split(axis.size)[0].row_names()
+    inputs, input_names = as_inputs(row_arrays, names, axis.size)
+    latent = found.latents
+    return LatentModel(
+        density=NumPyroDensity(template, others, axis, row_axes, subsampled),
+        data=data,
+        inputs=inputs,
+        globals_={n: i.unconstrained_shape for n, i in latent.items() if n not in row_axes},
+        locals_={
+            n: _without_axis(latent[n].unconstrained_shape, row_axes[n])
+            for n in latent
+            if n in row_axes
+        },
+        size=axis.size,
+        plate=axis.name,
+        input_names=input_names,
+    )
+
+
+def _along_rows(plates: Any, leading: int | None, axis: LocalAxis) -> bool:
+    if axis.dim is None:
+        return not plates and leading == axis.size
+    return axis.name in plates
+
+
+def _row_axis(name: str, found: ModelSites, axis: LocalAxis) -> int | None:
+    info = found.latents.get(name)
+    if info is None:
+        return None
+    return 0 if axis.dim is None else axis.dim - info.event_dim
+
+
+def _without_axis(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    assert axis is not None  # only latent sites come here
+    position = axis % len(shape)
+    return shape[:position] + shape[position + 1 :]
+
+
+def _checked(model: LatentModel) -> LatentModel:
+    density = model.density
+    assert isinstance(density, NumPyroDensity)
+    check_identity(model, density.log_density, rescaled=density.subsampled)
+    check_start(model, density.site_log_probs)
+    return model
+
+
+

@@ -1,0 +1,10 @@
+"""Objectives: the evidence lower bound and its gradient estimators, as losses to minimise.
+
+Brings a model and a guide together; hands optimisers a loss that knows how to make its own noise.
+"""
+
+from amortis.objectives.elbo import elbo_draws
+from amortis.objectives.gradients import AbstractGradient, ClosedFormEntropy, StickTheLanding
+from amortis.objectives.loss import NegativeElbo
+
+__all__ = ["AbstractGradient", "ClosedFormEntropy", "NegativeElbo", "StickTheLanding", "elbo_draws"]

@@ -1,0 +1,54 @@
+"""The evidence lower bound of a batch of rows, draw by draw."""
+
+import jax
+from jaxtyping import Array, Float
+
+from amortis._types import Parameters, RowIndex
+from amortis.guide import Guide, Noise
+from amortis.model import LatentModel
+from amortis.numerics import tree_sum
+from amortis.objectives.gradients import AbstractGradient
+
+
+def elbo_draws(
+    model: LatentModel,
+    guide: Guide,
+    gradient: AbstractGradient,
+    parameters: Parameters,
+    noise: Noise,
+    index: RowIndex | None,
+) -> Float[Array, " draws"]:
+    r"""One unbiased estimate of the ELBO per draw, in nats, total.
+
+    $\log p(\theta_s) + H[q_0] + \frac{N}{B}\sum_{n\in B}\left(\log p(x_n, z_{n,s}\mid\theta_s) +
+    H[q(z_n)]\right)$. The weight N/B of a minibatch is applied here and nowhere else.
+
+    Args:
+        model: the model.
+        guide: the guide.
+        gradient: how the entropy enters.
+        parameters: the guide's parameters.
+        noise: noise with a leading axis of draws.
+        index: positions of the batch's rows; None for all rows.
+
+    Returns:
+        The estimates, shape (draws,). Their mean estimates the ELBO; the prior of globals with
+        point estimates counts on the constrained scale (see `Point`).
+    """
+    if index is None:
+        rows, inputs, weight = model.data, model.inputs, 1.0
+    else:
+        rows, inputs = model.rows(index), model.inputs[index]
+        weight = model.size / index.shape[0]
+    raw = guide.local_raw(parameters, inputs, index)
+
+    def one(noise: Noise) -> Float[Array, ""]:
+        theta, z = guide.sample(parameters, raw, noise)
+        terms = model.log_terms(theta, z, rows)
+        global_entropy, local_entropy = gradient.entropy(guide, parameters, raw, theta, z)
+        log_det = terms.log_det if guide.global_family.is_density else 0.0
+        return (
+            terms.prior + log_det + global_entropy + weight * tree_sum(terms.local + local_entropy)
+        )
+
+    return jax.vmap(one)(noise)

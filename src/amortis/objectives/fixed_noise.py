@@ -1,0 +1,134 @@
+"""Noise that stays: which rule for which guide, and how it grows.
+
+* One or two latents per row: a tensor Gauss-Hermite rule, the same for all rows, times a short
+  symmetric rule for the globals. The product matters: noise that all rows share adds up over rows,
+  and any correlation with the globals' noise would be amplified N times.
+* More latents, and rows share a function: errors of single rows average over rows, so every row
+  gets its own rotation of a short rule, and signs of globals and locals are crossed.
+* More latents, and rows have parameters of their own: each row would fit the few draws that it
+  sees, so a whitened low-discrepancy rule takes the place of the Gauss-Hermite rule.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from amortis import numerics
+from amortis._types import RandomKey
+from amortis.guide import Guide, Noise
+
+_MOST_GRID_DIMENSIONS = 2
+_ROTATED_FIRST, _PRODUCT_FIRST, _RULE_FIRST = 8, {1: 16, 2: 72}, 128
+_MOST_GLOBAL_POINTS = 64
+
+
+def first_draws(guide: Guide) -> int:
+    """Number of fixed draws that is worth starting with.
+
+    Args:
+        guide: tells dimensions and whether rows share a function.
+
+    Returns:
+        A number of draws, a multiple of four.
+    """
+    if _is_product(guide):
+        return _PRODUCT_FIRST.get(guide.z.dimension, _RULE_FIRST)
+    # Four times a power of two that makes the second moments of the globals' noise exact.
+    return min(max(_ROTATED_FIRST, 4 * _power_of_two(_spread(guide))), _MOST_GLOBAL_POINTS)
+
+
+def more_draws(guide: Guide, draws: int) -> int:
+    """The next number of draws: twice as many, or four times where both parts of a product grow.
+
+    Args:
+        guide: tells whether rows share a function.
+        draws: the number of draws now.
+
+    Returns:
+        The next number.
+    """
+    return 4 * draws if _is_product(guide) else 2 * draws
+
+
+def fixed_noise(guide: Guide, key: RandomKey, draws: int) -> Noise:
+    """Noise for all rows of a guide.
+
+    Args:
+        guide: tells dimensions, number of rows, and whether rows share a function.
+        key: random key of the rotations; the rules of separate rows are deterministic.
+        draws: number of draws S, a multiple of four.
+
+    Returns:
+        Noise with leading axis S in NumPy arrays; weights sum to one (some may be zero).
+    """
+    if _is_product(guide):
+        return _product_rule(guide, draws)
+    # Half of a symmetric rule has the second moments of the whole.
+    quarter = numerics.low_discrepancy(draws // 2, guide.theta.dimension)[: draws // 4]
+    generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    half = numerics.rotated(generator, draws // 2, guide.rows, guide.z.dimension)
+    theta, z = numerics.crossed(quarter, half)
+    return _noise(theta, z, np.full(draws, 1.0 / draws))
+
+
+def _product_rule(guide: Guide, draws: int) -> Noise:
+    """The product of a rule for any row's locals and a rule for the globals, on `draws` points."""
+    d_theta, d_z = guide.theta.dimension, guide.z.dimension
+    global_points = _global_points(guide, draws)
+    local_points = draws // global_points
+    if d_z <= _MOST_GRID_DIMENSIONS:
+        nodes = int(local_points ** (1.0 / d_z) + 1e-9)
+        z, weights = numerics.gauss_hermite(nodes, d_z)
+    else:
+        z = numerics.low_discrepancy(local_points, d_z)
+        weights = np.full(local_points, 1.0 / local_points)
+    theta = (
+        numerics.low_discrepancy(global_points, d_theta)
+        if global_points > 1
+        else np.zeros((1, d_theta))
+    )
+    count = len(z) * global_points
+    # Points that do not fill the requested number are left at zero with weight zero.
+    fill = lambda values: np.concatenate(  # noqa: E731
+        [values, np.zeros((draws - count, *values.shape[1:]))]
+    )
+    return _noise(
+        fill(np.tile(theta, (len(z), 1))),
+        fill(np.repeat(z, global_points, axis=0))[:, None, :],
+        fill(np.repeat(weights, global_points) / global_points),
+    )
+
+
+def _global_points(guide: Guide, draws: int) -> int:
+    """Points of the globals' rule: few, since globals are sharp where rows are many."""
+    spread = _spread(guide)
+    if spread == 0:
+        return 1
+    exact = 2 * _power_of_two(spread)
+    short = 2 * _power_of_two(math.sqrt(draws / 16))
+    return min(max(exact, short), _MOST_GLOBAL_POINTS, draws // 4)
+
+
+def _is_product(guide: Guide) -> bool:
+    return guide.z.dimension <= _MOST_GRID_DIMENSIONS or guide.inference.owns_rows
+
+
+def _spread(guide: Guide) -> int:
+    """Dimensions of the globals that need noise."""
+    return guide.theta.dimension if guide.global_family.is_density else 0
+
+
+def _power_of_two(at_least: float) -> int:
+    return 2 ** math.ceil(math.log2(max(at_least, 1.0)))
+
+
+def _noise(
+    theta: Float[np.ndarray, "draws d_theta"],
+    z: Float[np.ndarray, "draws rows d_z"],
+    weight: Float[np.ndarray, " draws"],
+) -> Noise:
+    dtype = jnp.result_type(float)
+    return Noise(theta.astype(dtype), z.astype(dtype), weight.astype(dtype))

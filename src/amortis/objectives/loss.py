@@ -1,0 +1,87 @@
+"""`NegativeElbo`: the ELBO as a loss that optimisers can minimise without knowing any model."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from amortis import numerics
+from amortis._types import Parameters, RandomKey, RowIndex, Scalar
+from amortis.guide import Guide, Noise
+from amortis.model import LatentModel
+from amortis.objectives.elbo import elbo_draws
+from amortis.objectives.fixed_noise import first_draws, fixed_noise, more_draws
+from amortis.objectives.gradients import AbstractGradient
+
+
+class NegativeElbo(eqx.Module):
+    """Minus the ELBO per datum, with fixed or fresh noise; satisfies the optimisers' protocol.
+
+    Attributes:
+        model: the model.
+        guide: the guide.
+        gradient: how the entropy enters.
+    """
+
+    model: LatentModel
+    guide: Guide
+    gradient: AbstractGradient
+
+    @property
+    def size(self) -> int:
+        """Number of rows N; losses are in nats per datum."""
+        return self.model.size
+
+    @property
+    def first_draws(self) -> int:
+        """Fixed draws that are worth starting with; see `fixed_noise` for what they are."""
+        return first_draws(self.guide)
+
+    def more_draws(self, draws: int) -> int:
+        """The next number of fixed draws after `draws`."""
+        return more_draws(self.guide, draws)
+
+    def fixed_noise(self, key: RandomKey, draws: int) -> Noise:
+        """Noise for all rows that stays while the loss is minimised; see `fixed_noise`."""
+        return fixed_noise(self.guide, key, draws)
+
+    def fresh_noise(self, key: RandomKey, draws: int, rows: int) -> Noise:
+        """Independent antithetic noise.
+
+        Args:
+            key: random key.
+            draws: number of draws S.
+            rows: number of rows of the batch.
+
+        Returns:
+            Noise with leading axis S.
+        """
+        theta_key, z_key = jax.random.split(key)
+        return Noise.equal(
+            numerics.antithetic(theta_key, draws, (self.guide.theta.dimension,)),
+            numerics.antithetic(z_key, draws, (rows, self.guide.z.dimension)),
+        )
+
+    def value(self, parameters: Parameters, noise: Noise, index: RowIndex | None) -> Scalar:
+        """Minus the ELBO in nats per datum, as a weighted sum over the draws of `noise`."""
+        draws = elbo_draws(self.model, self.guide, self.gradient, parameters, noise, index)
+        return -jnp.vdot(jnp.asarray(noise.weight), draws) / self.size
+
+    def watched(self, parameters: Parameters) -> tuple[Array, Array]:
+        """Means and sds of the globals: what must settle besides the loss."""
+        return self.guide.global_moments(parameters)
+
+    def coordinates(self, parameters: Parameters) -> Parameters:
+        """The parameters in coordinates that suit second-order search; see `AbstractFamily`."""
+        family = self.guide.global_family
+        return parameters | {"globals": family.coordinates(parameters["globals"])}
+
+    def from_coordinates(self, coordinates: Parameters) -> Parameters:
+        """The parameters again."""
+        family = self.guide.global_family
+        return coordinates | {"globals": family.from_coordinates(coordinates["globals"])}
+
+    def unsettled(self, coordinates: Parameters, gradient: Parameters) -> tuple[Array, Array]:
+        """Shifts of the globals' means and sds still to come, by the gradient of this loss."""
+        family = self.guide.global_family
+        return family.unsettled(coordinates["globals"], self.size * gradient["globals"])

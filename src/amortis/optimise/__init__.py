@@ -1,0 +1,25 @@
+"""Optimising a stochastic loss: two methods, one loop, stopping rules, and how it ended.
+
+Knows a loss as a callable with its own noise, never a model or a guide.
+"""
+
+from amortis.optimise.fixed_draws import FixedDraws
+from amortis.optimise.fresh_draws import FreshDraws
+from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
+from amortis.optimise.loop import History, Monitor, Outcome, minimise
+from amortis.optimise.status import Status
+from amortis.optimise.stopping import Plateau
+
+__all__ = [
+    "AbstractMethod",
+    "FixedDraws",
+    "FreshDraws",
+    "History",
+    "Monitor",
+    "Outcome",
+    "Plateau",
+    "Progress",
+    "Status",
+    "StochasticLoss",
+    "minimise",
+]

@@ -1,0 +1,292 @@
+"""`FreshDraws`: stochastic gradients with a learning rate that chooses and decays itself."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from amortis._errors import ArgumentError
+from amortis._types import Parameters, RandomKey
+from amortis.optimise.batches import Epochs, seed_of
+from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
+from amortis.optimise.status import Status
+from amortis.optimise.stopping import Plateau
+
+_RATES = (0.1, 0.03, 0.01, 0.003, 0.001)
+_ADAM = optax.chain(optax.scale_by_adam(), optax.scale(-1.0))
+"""Made once: a transformation is a set of closures, and new ones would compile everything again."""
+
+_TRIAL_BLOCKS = 2
+_SHORTEST_BLOCK, _LONGEST_BLOCK = 40, 160
+_DECAY = 0.25
+_LAST_RATE = 1e-3
+"""Relative to the first; a settled rate below it could only polish noise."""
+_MOST_ROLLBACKS = 40
+
+
+class _Walk(eqx.Module):
+    """What the compiled steps carry; every leaf has a leading axis of restarts."""
+
+    parameters: Parameters
+    optimizer: Any
+    average: Parameters
+    steps: Array
+    damping: Array
+    rollbacks: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class _FreshState:
+    walk: _Walk
+    epochs: Epochs
+    key: RandomKey
+    rate: float
+    first_rate: float
+    trace: Float[np.ndarray, "blocks restarts"]
+    recent: Float[np.ndarray, " blocks"]
+    leader: int
+    iterations: int
+    settled_at: float | None
+    status: Status | None
+
+
+class FreshDraws(AbstractMethod):
+    r"""New draws, and a new minibatch, at every step, with any optax transformation.
+
+    The first learning rate is the best of a short ladder, tried on common draws. It stays until
+    `plateau` says that the loss has settled, is then divided by four, and so on, until a settled
+    rate no longer improves on the one before. What is returned is a weighted average of the last
+    rate's iterates, which has less noise than any of them. A step whose loss or gradient is not
+    finite is rolled back, and the steps after it are halved and grow back slowly.
+
+    Attributes:
+        draws: draws per step, antithetic in pairs.
+        batch: rows per step; by default all up to 2048 rows, else 1024.
+        optimizer: an optax transformation with its own step size, which `FreshDraws` only scales
+            down; by default Adam with the rate chosen as above.
+        rate: first learning rate of the default optimizer, where it is not to be chosen.
+        plateau: the stopping rule.
+        iterations: most steps.
+
+    Raises:
+        ArgumentError: draws, batch or iterations below one, or a rate that is not positive.
+
+    References:
+        Kingma & Ba, *Adam* (2015); Welandawe et al., *A framework for improving the reliability of
+        black-box variational inference* (2022); Shamir & Zhang (2013) for the average.
+    """
+
+    draws: int = eqx.field(static=True, default=2)
+    batch: int | None = eqx.field(static=True, default=None)
+    optimizer: optax.GradientTransformation | None = eqx.field(static=True, default=None)
+    rate: float | None = eqx.field(static=True, default=None)
+    plateau: Plateau = Plateau()
+    iterations: int = eqx.field(static=True, default=100_000)
+
+    def __check_init__(self) -> None:
+        for name, value in (
+            ("draws", self.draws),
+            ("batch", 1 if self.batch is None else self.batch),
+            ("iterations", self.iterations),
+        ):
+            if value < 1:
+                raise ArgumentError(f"FreshDraws {name} is {value}; expected at least 1: raise it")
+        if self.rate is not None and not self.rate > 0:
+            raise ArgumentError(f"FreshDraws rate is {self.rate}; expected a positive number")
+
+    def init(self, loss: StochasticLoss, starts: Parameters, key: RandomKey) -> _FreshState:
+        order_key, key = jax.random.split(key)
+        restarts = jax.tree.leaves(starts)[0].shape[0]
+        count = jnp.zeros(restarts)
+        walk = _Walk(
+            parameters=starts,
+            optimizer=jax.vmap(self._transformation().init)(starts),
+            average=starts,
+            steps=count,
+            damping=count + 1.0,
+            rollbacks=jnp.zeros(restarts, jnp.int32),
+        )
+        state = _FreshState(
+            walk=walk,
+            epochs=Epochs(loss.size, self._batch(loss.size), seed_of(order_key)),
+            key=key,
+            rate=1.0,
+            first_rate=1.0,
+            trace=np.zeros((0, restarts)),
+            recent=np.zeros(0),
+            leader=0,
+            iterations=0,
+            settled_at=None,
+            status=None,
+        )
+        if self.optimizer is not None:
+            return state
+        if self.rate is not None:
+            return dataclasses.replace(state, rate=self.rate, first_rate=self.rate)
+        return self._best_rate(loss, state)
+
+    def step(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
+        state = self._block(loss, state)
+        if int(np.min(state.walk.rollbacks)) >= _MOST_ROLLBACKS:
+            return dataclasses.replace(state, status=Status.DIVERGED)
+        trace = state.trace[:, _leader(state.trace)]
+        if self.plateau.settled(trace):
+            return self._decay(loss, state, trace)
+        if state.iterations >= self.iterations:
+            return dataclasses.replace(state, status=Status.ITERATIONS_EXHAUSTED)
+        return state
+
+    def terminate(self, state: _FreshState) -> Status | None:
+        return state.status
+
+    def progress(self, loss: StochasticLoss, state: _FreshState) -> Progress:
+        recent = state.recent
+        noise = float(np.std(recent) / np.sqrt(len(recent))) if len(recent) > 1 else np.inf
+        decays = np.log(state.rate / state.first_rate) / np.log(_DECAY)
+        fraction = 1.0 if state.status is not None else 1.0 - 1.0 / (1.5 + decays)
+        return Progress(
+            objective=-float(recent.mean()) * loss.size,
+            noise=noise * loss.size,
+            draws=self.draws,
+            iterations=state.iterations,
+            fraction=max(float(fraction), state.iterations / self.iterations),
+        )
+
+    def best(self, loss: StochasticLoss, state: _FreshState) -> Parameters:
+        leader = state.leader
+        return jax.tree.map(lambda leaf: leaf[leader], state.walk.average)
+
+    def _transformation(self) -> optax.GradientTransformation:
+        if self.optimizer is not None:
+            return self.optimizer
+        return _ADAM
+
+    def _batch(self, size: int) -> int:
+        if self.batch is not None:
+            return min(self.batch, size)
+        return size if size <= 2048 else 1024
+
+    def _block(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
+        """A whole number of epochs where they are short, else a fixed number of steps."""
+        per_epoch = state.epochs.per_epoch
+        length = -(-_SHORTEST_BLOCK // per_epoch) * per_epoch
+        length = _LONGEST_BLOCK if length > _LONGEST_BLOCK else length
+        index, epochs = state.epochs.take(length)
+        keys = jax.random.split(state.key, length + 1)
+        whole = state.epochs.batch == loss.size
+        walk, losses = _advance(
+            loss,
+            state.walk,
+            keys[1:],
+            None if whole else jnp.asarray(index),
+            jnp.asarray(state.rate),
+            self._transformation(),
+            self.draws,
+        )
+        mean = np.asarray(losses, np.float64).mean(axis=0)
+        entry = np.where(np.isfinite(mean), mean, np.inf)
+        trace = np.concatenate([state.trace, entry[None]])
+        return dataclasses.replace(
+            state,
+            walk=walk,
+            epochs=epochs,
+            key=keys[0],
+            trace=trace,
+            recent=trace[-max(len(trace) // 4, 1) :, _leader(trace)],
+            leader=_leader(trace),
+            iterations=state.iterations + length,
+        )
+
+    def _best_rate(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
+        """Try each rate on the same draws and rows, and go on from the best one's state."""
+        tried: list[_FreshState] = []
+        for rate in _RATES:
+            trial = dataclasses.replace(state, rate=rate, first_rate=rate)
+            for _ in range(_TRIAL_BLOCKS):
+                trial = self._block(loss, trial)
+            tried.append(trial)
+        return min(tried, key=lambda trial: float(np.min(trial.trace[-1])))
+
+    def _decay(self, loss: StochasticLoss, state: _FreshState, trace: Array) -> _FreshState:
+        quarter = max(len(trace) // 4, 2)
+        settled_at = float(np.mean(trace[-quarter:]))
+        gained = np.inf if state.settled_at is None else state.settled_at - settled_at
+        rate = state.rate * _DECAY
+        done = gained <= self.plateau.tolerance or rate < _LAST_RATE * state.first_rate
+        if done:
+            return dataclasses.replace(state, status=Status.CONVERGED)
+        walk = dataclasses.replace(
+            state.walk, parameters=state.walk.average, steps=jnp.zeros_like(state.walk.steps)
+        )
+        return dataclasses.replace(
+            state, walk=walk, rate=rate, trace=state.trace[:0], settled_at=settled_at
+        )
+
+
+def _leader(trace: Float[np.ndarray, "blocks restarts"]) -> int:
+    """The restart with the lowest recent loss."""
+    recent = trace[-max(len(trace) // 4, 1) :]
+    return int(np.argmin(recent.mean(axis=0))) if len(recent) else 0
+
+
+@eqx.filter_jit
+def _advance(
+    loss: StochasticLoss,
+    walk: _Walk,
+    keys: RandomKey,
+    index: Array | None,
+    rate: Array,
+    transformation: optax.GradientTransformation,
+    draws: int,
+) -> tuple[_Walk, Float[Array, "steps restarts"]]:
+    def step(walk: _Walk, xs: tuple[Any, Any]) -> tuple[_Walk, Array]:
+        key, rows = xs
+        count = loss.size if rows is None else rows.shape[0]
+        # All restarts see the same noise and rows, so that they can be compared.
+        noise = loss.fresh_noise(key, draws, count)
+        one = lambda w: _one_step(loss, w, noise, rows, rate, transformation)  # noqa: E731
+        return jax.vmap(one)(walk)
+
+    return jax.lax.scan(step, walk, (keys, index))
+
+
+def _one_step(
+    loss: StochasticLoss,
+    walk: _Walk,
+    noise: Any,
+    rows: Any,
+    rate: Array,
+    transformation: optax.GradientTransformation,
+) -> tuple[_Walk, Array]:
+    value, gradient = jax.value_and_grad(loss.value)(walk.parameters, noise, rows)
+    # Optax mixes integer step counts with floats; under strict promotion that is refused.
+    with jax.numpy_dtype_promotion("standard"):
+        updates, optimizer = transformation.update(gradient, walk.optimizer, walk.parameters)
+    scaled = jax.tree.map(lambda u: rate * walk.damping * u, updates)
+    moved = optax.apply_updates(walk.parameters, scaled)
+    leaves = jax.tree.leaves((gradient, moved))
+    finite = jnp.isfinite(value) & jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
+    keep = lambda new, old: jax.tree.map(  # noqa: E731
+        lambda a, b: jnp.where(finite, a, b), new, old
+    )
+    parameters = keep(moved, walk.parameters)
+    steps = walk.steps + 1.0
+    # Polynomial-decay averaging: about the last quarter of the iterates at this rate.
+    weight = 4.0 / (steps + 3.0)
+    average = jax.tree.map(lambda a, p: a + weight * (p - a), walk.average, parameters)
+    return (
+        _Walk(
+            parameters=parameters,
+            optimizer=keep(optimizer, walk.optimizer),
+            average=average,
+            steps=steps,
+            damping=jnp.where(finite, jnp.minimum(1.0, 1.05 * walk.damping), 0.5 * walk.damping),
+            rollbacks=jnp.where(finite, 0, walk.rollbacks + 1).astype(jnp.int32),
+        ),
+        value,
+    )

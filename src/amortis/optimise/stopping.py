@@ -1,0 +1,59 @@
+"""When a noisy loss has stopped improving."""
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float
+
+from amortis._errors import ArgumentError
+
+
+class Plateau(eqx.Module):
+    r"""A noisy loss has settled when what it may still be losing is known to be small.
+
+    Of the trace since the last change of the learning rate the second half is taken, so early
+    descent is forgotten, and cut in two. The drop between the means of its quarters, plus
+    `confidence` standard errors, must be below the tolerance:
+    $\bar y_A - \bar y_B + c\,\widehat{\mathrm{se}} \le \text{tolerance}$. Noise alone cannot stop a
+    run early: while the standard error is larger than the tolerance it goes on. The standard error
+    comes from successive differences of the entries, which a trend hardly inflates.
+
+    Its false-stop rate and delay on recorded, still-improving traces are in `docs/stopping.md`.
+
+    Attributes:
+        tolerance: drop per quarter that counts as settled, in nats per datum.
+        confidence: standard errors added to the drop.
+        entries: entries of the trace before the rule may fire, at least eight.
+
+    Raises:
+        ArgumentError: a tolerance that is not positive, or fewer than eight entries.
+    """
+
+    tolerance: float = eqx.field(static=True, default=1e-3)
+    confidence: float = eqx.field(static=True, default=1.0)
+    entries: int = eqx.field(static=True, default=12)
+
+    def __check_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise ArgumentError(f"Plateau tolerance is {self.tolerance}; expected a positive number")
+        if self.entries < 8:
+            raise ArgumentError(f"Plateau entries is {self.entries}; expected at least 8: raise it")
+
+    def settled(self, trace: Float[np.ndarray, " entries"]) -> bool:
+        """Whether the trace has settled.
+
+        Args:
+            trace: averages of the loss over equal numbers of steps, oldest first, in nats per
+                datum.
+
+        Returns:
+            True if the drop is resolved to be below the tolerance.
+        """
+        if trace.shape[0] < self.entries:
+            return False
+        quarter = max(trace.shape[0] // 4, 2)
+        first, second = trace[-2 * quarter : -quarter], trace[-quarter:]
+        differences = np.diff(trace[-2 * quarter :])
+        variance = 0.5 * float(np.mean(np.square(differences)))
+        error = np.sqrt(2.0 * variance / quarter)
+        drop = float(first.mean() - second.mean())
+        return drop + self.confidence * error <= self.tolerance
