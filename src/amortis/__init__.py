@@ -10,7 +10,15 @@ from amortis.fitting import Estimate, Fit, fit
 from amortis.inference_functions import MLP, Constant, Polynomial, Table
 from amortis.model import LatentModel, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, StickTheLanding
-from amortis.optimise import FixedDraws, FreshDraws, History, Plateau, Progress, Status
+from amortis.optimise import (
+    FixedDraws,
+    FreshDraws,
+    History,
+    Monitor,
+    Plateau,
+    Progress,
+    Status,
+)
 
 __version__ = "0.1.0"
 
@@ -29,6 +37,7 @@ __all__ = [
     "History",
     "LatentModel",
     "ModelError",
+    "Monitor",
     "Plateau",
     "Point",
     "Polynomial",

@@ -6,6 +6,7 @@ import math
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Array, Key
 
 from amortis._errors import ArgumentError, NonFiniteDensityError
 from amortis._types import Parameters, RandomKey
@@ -104,5 +105,5 @@ def fit(
 
 
 @eqx.filter_jit
-def _starts(guide: Guide, keys: RandomKey) -> dict[str, Parameters]:
+def _starts(guide: Guide, keys: Key[Array, " restarts"]) -> dict[str, Parameters]:
     return jax.vmap(guide.init)(keys)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from amortis import numerics
 from amortis._errors import ArgumentError
-from amortis._types import Parameters, RandomKey, Values
+from amortis._types import Parameters, RandomKey
 from amortis.fitting.estimate import Estimate
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
@@ -75,7 +75,7 @@ class Fit(eqx.Module):
         se = float(every.std(ddof=1) / math.sqrt(pairs)) if pairs > 1 else math.nan
         return Estimate(float(every.mean()), se)
 
-    def posterior(self, *, key: RandomKey, draws: int = 1000) -> Values:
+    def posterior(self, *, key: RandomKey, draws: int = 1000) -> dict[str, np.ndarray]:
         """Draws of all latents on the constrained scale, and of the model's deterministic sites.
 
         Args:

@@ -54,7 +54,8 @@ class Guide(eqx.Module):
         theta: layout of the globals in a vector.
         z: layout of one row's locals in a vector.
         center: mean of each input column.
-        scale: standard deviation of each input column, one where it is constant.
+        mixing: what standardized columns are multiplied with: one over their sds, or a whole
+            matrix where the inference function can use decorrelated inputs.
         offset: raw parameters of a local factor where the function's output is zero.
         rows: number of rows N the guide is made for.
     """
@@ -65,7 +66,7 @@ class Guide(eqx.Module):
     theta: SiteLayout
     z: SiteLayout
     center: Float[Array, " columns"]
-    scale: Float[Array, " columns"]
+    mixing: Float[Array, " columns"] | Float[Array, "columns columns"]
     offset: Float[Array, " raw"]
     rows: int = eqx.field(static=True)
 
@@ -107,7 +108,8 @@ class Guide(eqx.Module):
         Returns:
             One row of raw parameters per datum.
         """
-        context = (inputs - self.center) / self.scale
+        centered = inputs - self.center
+        context = centered * self.mixing if self.mixing.ndim == 1 else centered @ self.mixing
         return self.offset + self.inference(parameters["locals"], context, index)
 
     def starting_at(self, log_sd: float) -> "Guide":
@@ -151,6 +153,29 @@ class Guide(eqx.Module):
         global_part = self.global_family.log_density(parameters["globals"], self.theta.join(theta))
         return global_part, jax.vmap(self.local_family.log_density)(raw, self.z.join(z))
 
+    def coordinates(self, parameters: Parameters) -> dict[str, Parameters]:
+        """The parameters in coordinates that suit second-order search of a loss per datum.
+
+        The globals' by `AbstractFamily.coordinates`. A row's own parameters enter one term in N,
+        so per datum the loss curves N times less along them than along shared ones; dividing them
+        by the square root of N evens that out.
+        """
+        return {
+            "globals": self.global_family.coordinates(parameters["globals"]),
+            "locals": jax.tree.map(lambda leaf: leaf / self._row_scale, parameters["locals"]),
+        }
+
+    def from_coordinates(self, coordinates: Parameters) -> dict[str, Parameters]:
+        """The parameters again."""
+        return {
+            "globals": self.global_family.from_coordinates(coordinates["globals"]),
+            "locals": jax.tree.map(lambda leaf: leaf * self._row_scale, coordinates["locals"]),
+        }
+
+    @property
+    def _row_scale(self) -> float:
+        return math.sqrt(self.rows) if self.inference.owns_rows else 1.0
+
     def global_moments(self, parameters: Parameters) -> tuple[Array, Array]:
         """Means and standard deviations of the unconstrained globals, laid end to end."""
         return self.global_family.moments(parameters["globals"])
@@ -180,9 +205,9 @@ class Guide(eqx.Module):
                 f"the local latents, such as DiagonalNormal(): use point estimates for globals_ only"
             )
         inputs = np.asarray(model.inputs, np.float64)
-        spread = inputs.std(axis=0)
         center = inputs.mean(axis=0)
-        constant = spread <= 1e-7 * np.maximum(np.abs(center), 1e-30)
+        decorrelate = inference.closed_under_linear_maps and inputs.shape[1] > 1
+        mixing = (_decorrelating if decorrelate else _standardizing)(inputs - center)
         z = SiteLayout(model.locals_)
         return cls(
             global_family=global_family,
@@ -191,7 +216,24 @@ class Guide(eqx.Module):
             theta=SiteLayout(model.globals_),
             z=z,
             center=jnp.asarray(center, model.inputs.dtype),
-            scale=jnp.asarray(np.where(constant, 1.0, spread), model.inputs.dtype),
+            mixing=jnp.asarray(mixing, model.inputs.dtype),
             offset=local_family.start(z.dimension, 0.0),
             rows=model.size,
         )
+
+
+def _standardizing(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """One over the standard deviations; one for constant columns."""
+    spread = centered.std(axis=0)
+    constant = spread <= 1e-7 * np.maximum(np.abs(centered).max(axis=0, initial=0.0), 1e-30)
+    return 1.0 / np.where(constant, 1.0, spread)
+
+
+def _decorrelating(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "d d"]:
+    """A matrix that makes columns uncorrelated with unit variance.
+
+    Directions that hardly vary (a ten-thousandth of the average variance) are not blown up.
+    """
+    values, vectors = np.linalg.eigh(centered.T @ centered / len(centered))
+    floor = max(1e-4 * float(values.mean()), 1e-30)
+    return vectors / np.sqrt(np.maximum(values, floor))

@@ -35,6 +35,15 @@ class AbstractInferenceFunction(eqx.Module):
     def owns_rows(self) -> bool:
         """Whether rows have parameters of their own, so that no error averages over rows."""
 
+    @property
+    @abstractmethod
+    def closed_under_linear_maps(self) -> bool:
+        """Whether the same functions can be written in any linear mixture of the context.
+
+        If so the guide hands over decorrelated contexts, in which the coefficients can be found
+        independently of each other.
+        """
+
     @abstractmethod
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
         """Make starting parameters, with outputs near zero.

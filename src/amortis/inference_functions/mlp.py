@@ -49,6 +49,10 @@ class MLP(AbstractInferenceFunction):
     def owns_rows(self) -> bool:
         return False
 
+    @property
+    def closed_under_linear_maps(self) -> bool:
+        return False
+
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
         sizes = [shape.columns] + [self.width] * self.depth
         *hidden_keys, bias_key, last_key = jax.random.split(key, self.depth + 2)

@@ -45,6 +45,10 @@ class Polynomial(AbstractInferenceFunction):
     def owns_rows(self) -> bool:
         return False
 
+    @property
+    def closed_under_linear_maps(self) -> bool:
+        return True
+
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
         del key  # starts at zero
         terms = math.comb(shape.columns + self.degree, self.degree)

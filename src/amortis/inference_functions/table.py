@@ -18,6 +18,10 @@ class Table(AbstractInferenceFunction):
     def owns_rows(self) -> bool:
         return True
 
+    @property
+    def closed_under_linear_maps(self) -> bool:
+        return False
+
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
         del key  # starts at zero
         return jnp.zeros((shape.rows, shape.outputs))

@@ -103,7 +103,7 @@ def random_values(
 
 def _evaluate(
     model: LatentModel, oracle: Oracle, theta: Sites, z: Sites, rows: Rows
-) -> tuple[LogTerms, LogTerms, Array]:
+) -> tuple[LogTerms, LogTerms, np.ndarray]:
     """Terms, terms with all locals moved, and the oracle, compiled as one function."""
 
     @eqx.filter_jit
@@ -136,7 +136,7 @@ def _compare_rows(model: LatentModel, whole: LogTerms, part: LogTerms, index: Ar
 
 
 def _compare_oracle(
-    model: LatentModel, result: tuple[LogTerms, LogTerms, Array], rows: int, weight: float
+    model: LatentModel, result: tuple[LogTerms, LogTerms, np.ndarray], rows: int, weight: float
 ) -> None:
     terms, moved, expected = result
     if not np.isclose(terms.prior, moved.prior, rtol=1e-5, atol=1e-5, equal_nan=True):

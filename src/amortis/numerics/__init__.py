@@ -3,8 +3,8 @@
 Nothing here knows a model, a guide or an optimiser; only arrays come in and arrays go out.
 """
 
-from amortis.numerics.draws import antithetic, crossed, gauss_hermite, low_discrepancy, rotated
+from amortis.numerics.draws import antithetic, crossed, gauss_hermite, low_discrepancy, reflected
 from amortis.numerics.gaussian import entropy, log_density
 from amortis.numerics.tree_sum import tree_sum
 
-__all__ = ["antithetic", "crossed", "entropy", "gauss_hermite", "log_density", "low_discrepancy", "rotated", "tree_sum"]
+__all__ = ["antithetic", "crossed", "entropy", "gauss_hermite", "log_density", "low_discrepancy", "reflected", "tree_sum"]

@@ -57,15 +57,15 @@ def low_discrepancy(draws: int, dimension: int) -> Float[np.ndarray, "draws dime
     return _standardized(ndtri(_uniform_rule(draws, dimension)))
 
 
-def rotated(
+def reflected(
     generator: np.random.Generator, draws: int, rows: int, dimension: int
 ) -> Float[np.ndarray, "draws rows dimension"]:
-    r"""A low-discrepancy rule for each row, rotated at random, independently between rows.
+    r"""The low-discrepancy rule, reflected at random for each row independently.
 
-    Row n uses $u_s + \Delta_n \bmod 1$ with $\Delta_n$ uniform (Cranley & Patterson 1976), mirrored.
-    Each row's rule is unbiased and errors of different rows are independent, so that a sum over
-    rows averages them. Two averages over rows are then made exact, which moves each number by
-    $O(N^{-1/2})$: every draw has mean zero, and every coordinate has second moment one.
+    Row n uses $\epsilon_s Q_n$ with the Householder reflection $Q_n = I - 2v_nv_n^\top$, $v_n$ uniform
+    on the sphere. An orthogonal map keeps what `low_discrepancy` makes exact (mean zero, second
+    moments the identity), so that quadratic log densities are integrated exactly in every row; the
+    remaining errors differ between rows, and a sum over rows averages them.
 
     Made on the host: compiling the generation for every number of draws would cost more than it.
 
@@ -79,13 +79,11 @@ def rotated(
         Points of shape (draws, rows, dimension), in double precision; the second half mirrors the
         first.
     """
-    half = draws // 2
-    uniform = (_sobol(half, dimension)[:, None, :] + generator.random((rows, dimension))) % 1.0
-    normal = ndtri(np.clip(uniform, 1e-12, 1 - 1e-12))
-    if rows > 1:
-        normal -= normal.mean(axis=1, keepdims=True)
-    normal /= np.sqrt(np.mean(np.square(normal), axis=(0, 1)))
-    return np.concatenate([normal, -normal])
+    rule = low_discrepancy(draws, dimension)
+    direction = generator.standard_normal((rows, dimension))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    along = rule @ direction.T
+    return rule[:, None, :] - 2.0 * along[:, :, None] * direction
 
 
 def crossed(
@@ -157,8 +155,13 @@ def _standardized(points: Float[np.ndarray, "draws d"]) -> Float[np.ndarray, "dr
     if dimension == 0:
         return points
     if draws >= 2 * dimension:
-        second_moment = points.T @ points / draws
-        values, vectors = np.linalg.eigh(second_moment)
-        if values[0] > 1e-3 * values[-1]:
-            return points @ (vectors / np.sqrt(values)) @ vectors.T
+        return points @ _whitening(points.T @ points / draws)
     return points / np.sqrt(np.mean(points**2, axis=0))
+
+
+def _whitening(second_moment: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
+    """The symmetric matrix that whitens; only the scales where the moment is near singular."""
+    values, vectors = np.linalg.eigh(second_moment)
+    if values.size == 0 or values[0] <= 1e-3 * values[-1]:
+        return np.diag(1.0 / np.sqrt(np.maximum(np.diag(second_moment), 1e-12)))
+    return (vectors / np.sqrt(values)) @ vectors.T

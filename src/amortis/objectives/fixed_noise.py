@@ -4,9 +4,9 @@
   symmetric rule for the globals. The product matters: noise that all rows share adds up over rows,
   and any correlation with the globals' noise would be amplified N times.
 * More latents, and rows share a function: errors of single rows average over rows, so every row
-  gets its own rotation of a short rule, and signs of globals and locals are crossed.
+  gets its own reflection of a short whitened rule, and signs of globals and locals are crossed.
 * More latents, and rows have parameters of their own: each row would fit the few draws that it
-  sees, so a whitened low-discrepancy rule takes the place of the Gauss-Hermite rule.
+  sees, so the whitened rule itself takes the place of the Gauss-Hermite rule.
 """
 
 import math
@@ -21,7 +21,8 @@ from amortis._types import RandomKey
 from amortis.guide import Guide, Noise
 
 _MOST_GRID_DIMENSIONS = 2
-_ROTATED_FIRST, _PRODUCT_FIRST, _RULE_FIRST = 8, {1: 16, 2: 72}, 128
+_REFLECTED_FIRST, _PRODUCT_FIRST, _RULE_FIRST = 8, {1: 16, 2: 72}, 32
+_MOST_FIRST = 128
 _MOST_GLOBAL_POINTS = 64
 
 
@@ -34,10 +35,13 @@ def first_draws(guide: Guide) -> int:
     Returns:
         A number of draws, a multiple of four.
     """
+    # Four points per dimension can be whitened; twice that where signs cross with the globals'.
+    whitened = (8 if _spread(guide) else 4) * _power_of_two(guide.z.dimension)
     if _is_product(guide):
-        return _PRODUCT_FIRST.get(guide.z.dimension, _RULE_FIRST)
-    # Four times a power of two that makes the second moments of the globals' noise exact.
-    return min(max(_ROTATED_FIRST, 4 * _power_of_two(_spread(guide))), _MOST_GLOBAL_POINTS)
+        return _PRODUCT_FIRST.get(guide.z.dimension, max(_RULE_FIRST, whitened))
+    # Four times a power of two that makes the second moments of all noise exact.
+    exact = max(whitened, 4 * _power_of_two(_spread(guide)))
+    return min(max(_REFLECTED_FIRST, exact), _MOST_FIRST)
 
 
 def more_draws(guide: Guide, draws: int) -> int:
@@ -58,7 +62,7 @@ def fixed_noise(guide: Guide, key: RandomKey, draws: int) -> Noise:
 
     Args:
         guide: tells dimensions, number of rows, and whether rows share a function.
-        key: random key of the rotations; the rules of separate rows are deterministic.
+        key: random key of the reflections; the rules of separate rows are deterministic.
         draws: number of draws S, a multiple of four.
 
     Returns:
@@ -66,12 +70,16 @@ def fixed_noise(guide: Guide, key: RandomKey, draws: int) -> Noise:
     """
     if _is_product(guide):
         return _product_rule(guide, draws)
+    generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    equal = np.full(draws, 1.0 / draws)
+    if _spread(guide) == 0:
+        z = numerics.reflected(generator, draws, guide.rows, guide.z.dimension)
+        return _noise(np.zeros((draws, guide.theta.dimension)), z, equal)
     # Half of a symmetric rule has the second moments of the whole.
     quarter = numerics.low_discrepancy(draws // 2, guide.theta.dimension)[: draws // 4]
-    generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    half = numerics.rotated(generator, draws // 2, guide.rows, guide.z.dimension)
+    half = numerics.reflected(generator, draws // 2, guide.rows, guide.z.dimension)
     theta, z = numerics.crossed(quarter, half)
-    return _noise(theta, z, np.full(draws, 1.0 / draws))
+    return _noise(theta, z, equal)
 
 
 def _product_rule(guide: Guide, draws: int) -> Noise:
@@ -121,7 +129,7 @@ def _spread(guide: Guide) -> int:
     return guide.theta.dimension if guide.global_family.is_density else 0
 
 
-def _power_of_two(at_least: float) -> int:
+def _power_of_two(at_least: int | float) -> int:
     return 2 ** math.ceil(math.log2(max(at_least, 1.0)))
 
 

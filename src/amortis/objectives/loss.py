@@ -72,14 +72,12 @@ class NegativeElbo(eqx.Module):
         return self.guide.global_moments(parameters)
 
     def coordinates(self, parameters: Parameters) -> Parameters:
-        """The parameters in coordinates that suit second-order search; see `AbstractFamily`."""
-        family = self.guide.global_family
-        return parameters | {"globals": family.coordinates(parameters["globals"])}
+        """The parameters in coordinates that suit second-order search; see `Guide`."""
+        return self.guide.coordinates(parameters)
 
     def from_coordinates(self, coordinates: Parameters) -> Parameters:
         """The parameters again."""
-        family = self.guide.global_family
-        return coordinates | {"globals": family.from_coordinates(coordinates["globals"])}
+        return self.guide.from_coordinates(coordinates)
 
     def unsettled(self, coordinates: Parameters, gradient: Parameters) -> tuple[Array, Array]:
         """Shifts of the globals' means and sds still to come, by the gradient of this loss."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from amortis._errors import ArgumentError
 from amortis._types import Parameters, RandomKey
@@ -238,7 +238,7 @@ def _leader(trace: Float[np.ndarray, "blocks restarts"]) -> int:
 def _advance(
     loss: StochasticLoss,
     walk: _Walk,
-    keys: RandomKey,
+    keys: Key[Array, " steps"],
     index: Array | None,
     rate: Array,
     transformation: optax.GradientTransformation,

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array
@@ -11,6 +11,7 @@ from amortis._types import Parameters, RandomKey, RowIndex, Scalar
 from amortis.optimise.status import Status
 
 
+@runtime_checkable
 class StochasticLoss(Protocol):
     """A loss per datum whose noise is an argument; a pytree, so that it can cross `jit`."""
 

@@ -1,0 +1,115 @@
+"""Choices as they are typed, such as `mlp:16x2`, become the objects that the front door takes."""
+
+import re
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
+from typing import TypeVar
+
+import amortis
+from amortis._errors import ArgumentError
+from amortis.families import AbstractFamily
+from amortis.inference_functions import AbstractInferenceFunction
+from amortis.optimise import AbstractMethod
+
+_Choice = TypeVar("_Choice")
+_Maker = Callable[[tuple[int, ...]], _Choice]
+
+_NUMBERS = {
+    0: re.compile(r""),
+    1: re.compile(r"(-?[0-9]+)"),
+    2: re.compile(r"(-?[0-9]+)x(-?[0-9]+)"),
+}
+"""What may follow a colon, by how many numbers a choice takes."""
+
+INFERENCE_FORMS = "constant, table, polynomial[:DEGREE] or mlp[:WIDTHxDEPTH]"
+GLOBALS_FORMS = "diagonal or point"
+OPTIMISER_FORMS = "fixed[:DRAWS] or fresh[:BATCH]"
+
+
+def parse_inference(text: str) -> AbstractInferenceFunction:
+    """Read an inference function: `constant`, `table`, `polynomial:2`, `mlp:16x2`.
+
+    Raises:
+        ArgumentError: it is none of these, or its numbers are out of range.
+    """
+    makers: dict[str, tuple[int, _Maker[AbstractInferenceFunction]]] = {
+        "constant": (0, lambda _: amortis.Constant()),
+        "table": (0, lambda _: amortis.Table()),
+        "polynomial": (1, lambda numbers: amortis.Polynomial(*numbers)),
+        "mlp": (2, _mlp),
+    }
+    return _parse("--inference", text, makers, INFERENCE_FORMS)
+
+
+def parse_globals(text: str) -> AbstractFamily:
+    """Read the family of the globals: `diagonal`, `point`.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    makers: dict[str, tuple[int, _Maker[AbstractFamily]]] = {
+        "diagonal": (0, lambda _: amortis.DiagonalNormal()),
+        "point": (0, lambda _: amortis.Point()),
+    }
+    return _parse("--globals", text, makers, GLOBALS_FORMS)
+
+
+def parse_optimiser(text: str) -> AbstractMethod:
+    """Read an optimiser: `fixed`, `fixed:64` (draws to start with), `fresh`, `fresh:1024` (batch).
+
+    Raises:
+        ArgumentError: it is none of these, or its number is out of range.
+    """
+    makers: dict[str, tuple[int, _Maker[AbstractMethod]]] = {
+        "fixed": (1, lambda numbers: amortis.FixedDraws(draws=_only(numbers))),
+        "fresh": (1, lambda numbers: amortis.FreshDraws(batch=_only(numbers))),
+    }
+    return _parse("--optimiser", text, makers, OPTIMISER_FORMS)
+
+
+def require_at_least(option: str, value: int, least: int, otherwise: str) -> None:
+    """Refuse a number that is too small.
+
+    Args:
+        option: as it is typed.
+        value: what came.
+        least: the smallest allowed.
+        otherwise: what to do instead.
+
+    Raises:
+        ArgumentError: it is too small.
+    """
+    if value < least:
+        raise ArgumentError(f"{option} is {value}; expected at least {least}: {otherwise}")
+
+
+def nearest(text: str, known: Collection[str]) -> str:
+    """Words that offer the known name nearest to `text`, or all of them."""
+    near = get_close_matches(text.casefold(), known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"choose among {', '.join(known)}"
+
+
+def _parse(
+    option: str, text: str, makers: dict[str, tuple[int, _Maker[_Choice]]], forms: str
+) -> _Choice:
+    name, colon, rest = text.strip().casefold().partition(":")
+    if name not in makers:
+        raise ArgumentError(f"{option} is '{text}'; expected {forms}: {nearest(name, makers)}")
+    takes, make = makers[name]
+    if not colon:
+        return make(())
+    found = _NUMBERS[takes].fullmatch(rest)
+    if not found or not takes:
+        raise ArgumentError(f"{option} is '{text}'; expected {forms}, with whole numbers")
+    try:
+        return make(tuple(int(number) for number in found.groups()))
+    except ArgumentError as error:
+        raise ArgumentError(f"{option} is '{text}': {error}") from error
+
+
+def _mlp(numbers: tuple[int, ...]) -> amortis.MLP:
+    return amortis.MLP(width=numbers[0], depth=numbers[1]) if numbers else amortis.MLP()
+
+
+def _only(numbers: tuple[int, ...]) -> int | None:
+    return numbers[0] if numbers else None

@@ -1,0 +1,23 @@
+"""What a person reads: tables, plots, and a fit's numbers as plain data.
+
+May enter: fits, their histories and moments, arrays. What leaves is text, dictionaries of plain
+values, and files; nothing here optimises or prints.
+"""
+
+from amortis.report.atomic_write import replacing
+from amortis.report.numbers import fit_numbers, flat_entries
+from amortis.report.plots import plot_elbo, plot_globals, plot_images
+from amortis.report.table import Cell, Column, markdown_table, text_table
+
+__all__ = [
+    "Cell",
+    "Column",
+    "fit_numbers",
+    "flat_entries",
+    "markdown_table",
+    "plot_elbo",
+    "plot_globals",
+    "plot_images",
+    "replacing",
+    "text_table",
+]

@@ -1,0 +1,98 @@
+"""One small model, and every combination of choices that has to keep the contract on it."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+
+from amortis import (
+    MLP,
+    ClosedFormEntropy,
+    Constant,
+    DiagonalNormal,
+    Point,
+    Polynomial,
+    StickTheLanding,
+    Table,
+    from_numpyro,
+)
+from amortis.guide import Guide, Noise
+from amortis.objectives import NegativeElbo
+
+ROWS, COLUMNS = 6, 3
+GLOBALS, LOCALS = 3, 3
+
+FAMILIES = {"diagonal": DiagonalNormal(), "point": Point()}
+FUNCTIONS = {
+    "constant": Constant(),
+    "table": Table(),
+    "linear": Polynomial(1),
+    "cubic": Polynomial(3),
+    "mlp": MLP(width=5, depth=2),
+    "plain_mlp": MLP(width=3, depth=1, skip=False),
+}
+GRADIENTS = {"closed": ClosedFormEntropy(), "stick": StickTheLanding()}
+
+COMBINATIONS = list(itertools.product(FAMILIES, FUNCTIONS, GRADIENTS))
+
+RAW = 2 * LOCALS
+PARAMETERS_OF_FUNCTION = {
+    "constant": RAW,
+    "table": ROWS * RAW,
+    "linear": (1 + COLUMNS) * RAW,
+    "cubic": math.comb(COLUMNS + 3, 3) * RAW,
+    "mlp": (COLUMNS * 5 + 5) + (5 * 5 + 5) + 6 * RAW + COLUMNS * RAW,
+    "plain_mlp": (COLUMNS * 3 + 3) + 4 * RAW,
+}
+PARAMETERS_OF_GLOBALS = {"diagonal": 2 * GLOBALS, "point": GLOBALS}
+
+
+def model(x, count):
+    """Two globals, one of them positive; a scalar and a positive vector for each row."""
+    mean = numpyro.sample("mean", dist.Normal(jnp.zeros(()), 2.0))
+    spread = numpyro.sample("spread", dist.Gamma(jnp.full(2, 2.0), 1.5).to_event(1))
+    with numpyro.plate("rows", x.shape[0]):
+        z = numpyro.sample("z", dist.Normal(mean, 1.3))
+        w = numpyro.sample("w", dist.LogNormal(jnp.zeros(2), spread).to_event(1))
+        numpyro.sample("x", dist.Normal(z[..., None] * w, 0.7).to_event(1), obs=x)
+        numpyro.sample("count", dist.Poisson(jnp.exp(0.3 * z)), obs=count)
+
+
+def bound():
+    """The model bound to six rows of two arrays."""
+    generator = np.random.default_rng(1)
+    return from_numpyro(
+        model, generator.normal(size=(ROWS, 2)), count=generator.poisson(1.0, size=ROWS)
+    )
+
+
+def loss_of(bound_model, family, function, gradient):
+    """The loss of one combination, by its names."""
+    guide = Guide.for_model(
+        bound_model, FUNCTIONS[function], FAMILIES[family], DiagonalNormal()
+    ).starting_at(-1.0)
+    return NegativeElbo(bound_model, guide, GRADIENTS[gradient])
+
+
+def parameters_of(loss, seed=0):
+    """Starting parameters moved by noise of size 0.2, so that nothing is zero by symmetry."""
+    leaves, structure = jax.tree.flatten(loss.guide.init(jax.random.key(seed)))
+    generator = np.random.default_rng(seed)
+    moved = [leaf + jnp.asarray(0.2 * generator.normal(size=leaf.shape), leaf.dtype) for leaf in leaves]
+    return jax.tree.unflatten(structure, moved)
+
+
+def noise_of(draws, rows=ROWS, seed=0):
+    """Independent noise with unequal weights."""
+    generator = np.random.default_rng(seed)
+    dtype = jnp.result_type(float)
+    weight = generator.uniform(0.5, 1.5, size=draws)
+    return Noise(
+        jnp.asarray(generator.normal(size=(draws, GLOBALS)), dtype),
+        jnp.asarray(generator.normal(size=(draws, rows, LOCALS)), dtype),
+        jnp.asarray(weight / weight.sum(), dtype),
+    )
