@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jax.scipy.stats import norm
 
 from amortis import (
     MLP,
@@ -54,19 +55,35 @@ PARAMETERS_OF_GLOBALS = {"diagonal": 2 * GLOBALS, "point": GLOBALS}
 def model(x, count):
     """Two globals, one of them positive; a scalar and a positive vector for each row."""
     mean = numpyro.sample("mean", dist.Normal(jnp.zeros(()), 2.0))
-    spread = numpyro.sample("spread", dist.Gamma(jnp.full(2, 2.0), 1.5).to_event(1))
+    spread = numpyro.sample("spread", dist.HalfNormal(jnp.full(2, 1.5)).to_event(1))
     with numpyro.plate("rows", x.shape[0]):
         z = numpyro.sample("z", dist.Normal(mean, 1.3))
         w = numpyro.sample("w", dist.LogNormal(jnp.zeros(2), spread).to_event(1))
         numpyro.sample("x", dist.Normal(z[..., None] * w, 0.7).to_event(1), obs=x)
-        numpyro.sample("count", dist.Poisson(jnp.exp(0.3 * z)), obs=count)
+        numpyro.sample("count", dist.Exponential(jnp.exp(0.3 * z)), obs=count.astype(x.dtype))
+
+
+def log_joint(theta, z, data, with_log_det):
+    """The same model written out, for draws of unconstrained values: shapes (S, 3), (S, N, 3)."""
+    x, count = data["arrays"]
+    mean, log_spread = theta[:, :1], theta[:, 1:]
+    spread = jnp.exp(log_spread)
+    prior = norm.logpdf(mean, 0.0, 2.0).sum(axis=1)
+    prior += (norm.logpdf(spread, 0.0, 1.5) + jnp.log(2.0)).sum(axis=1)
+    prior += log_spread.sum(axis=1) if with_log_det else 0.0
+    first, log_w = z[..., 0], z[..., 1:]
+    rows = norm.logpdf(first, mean, 1.3)
+    rows += norm.logpdf(log_w, 0.0, spread[:, None, :]).sum(axis=2)  # 1/w cancels the log det
+    rows += norm.logpdf(x, first[..., None] * jnp.exp(log_w), 0.7).sum(axis=2)
+    rows += 0.3 * first - jnp.exp(0.3 * first) * count.astype(x.dtype)
+    return prior + rows.sum(axis=1)
 
 
 def bound():
     """The model bound to six rows of two arrays."""
     generator = np.random.default_rng(1)
     return from_numpyro(
-        model, generator.normal(size=(ROWS, 2)), count=generator.poisson(1.0, size=ROWS)
+        model, generator.normal(size=(ROWS, 2)), count=generator.poisson(2.0, size=ROWS)
     )
 
 

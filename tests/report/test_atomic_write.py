@@ -24,10 +24,9 @@ def test_a_failure_keeps_the_old_file(tmp_path) -> None:
 @pytest.mark.parametrize("where", ["missing/a.bin", "file/a.bin"])
 def test_a_path_that_cannot_be_written_is_one_line(tmp_path, where) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArgumentError, match="cannot be written") as refusal:
-        with replacing(tmp_path / where):
-            pass
-    assert "\n" not in str(refusal.value)
+    refused = pytest.raises(ArgumentError, match=r"'.*a\.bin' cannot be written: .*; choose")
+    with refused, replacing(tmp_path / where):
+        pass
 
 
 def test_a_folder_in_the_way_is_refused_and_leaves_nothing(tmp_path) -> None:

@@ -63,6 +63,12 @@ def test_limits_of_a_fit_that_arrives_at_once_do_not_magnify_rounding() -> None:
     assert low < 0.0 < high
 
 
+def test_limits_are_not_set_by_one_step_gone_astray() -> None:
+    objective = trace(-6.0, 1e3).objective
+    objective[30] = -1e25
+    assert elbo_limits([objective], None)[0] > -100.0
+
+
 def test_values_that_are_not_finite_are_left_out(tmp_path) -> None:
     broken = Trace(np.arange(4.0), np.array([-np.inf, np.nan, -3.0, -2.0]))
     plot_elbo({"broken": broken}, tmp_path / "elbo.png")
@@ -84,8 +90,8 @@ def test_images_are_drawn_in_their_places_on_one_scale(tmp_path) -> None:
     plot_images({"data": first, "fit": second}, tmp_path / "images.png")
     image = matplotlib.image.imread(tmp_path / "images.png")[..., 0]
     height, width = image.shape
-    assert (height, width) == (round(150 * (0.35 + 0.85 * 2)), round(150 * (1.6 + 0.8 * 3)))
-    rows, columns = np.nonzero(image < 0.02)
+    assert (height, width) == (int(150 * (0.35 + 0.85 * 2)), int(150 * (1.6 + 0.8 * 3)))
+    rows = np.nonzero(image < 0.02)[0]
     in_first = (rows < height / 2).sum()
     assert 1.8 < (rows >= height / 2).sum() / in_first < 2.3  # two black squares under one
     assert in_first > 100 * 100 * 0.5

@@ -1,11 +1,8 @@
 """`amortis demo`: the main job on synthetic and on real data, beside closed forms."""
 
 import math
-import sys
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import jax
 import numpy as np
@@ -16,11 +13,11 @@ from amortis._errors import MissingDependencyError
 from amortis.cli.exit_codes import ExitCode, exit_code
 from amortis.cli.output import prepare_folder
 from amortis.cli.progress import ProgressDisplay, progress_display
-from amortis.cli.reproduce import COLUMNS, Experiment, comparison_rows
-from amortis.experiments.comparison import Setting
+from amortis.cli.reproduce import COLUMNS, comparison_rows
+from amortis.experiments import linear
+from amortis.experiments.comparison import MonitorFor, Setting
 from amortis.experiments.digits import LATENTS, DigitsResult
 from amortis.experiments.digits import run as run_digits
-from amortis.optimise import Monitor
 from amortis.report import Cell, Column, plot_elbo, plot_images, text_table
 
 _SHOWN = 10
@@ -47,19 +44,17 @@ def demo(
     """Fit a linear model and real images, beside their closed forms; about a minute."""
     folder = prepare_folder(out)
     key = jax.random.key(seed)
-    with progress_display(sys.stderr) as display:
-        linear = cast(Experiment, import_module("amortis.experiments.linear")).run(
-            Setting.PAPER, key=key, seeds=1, monitor_for=_named("linear", display)
-        )
-    typer.echo(f"1. {linear.title}\n\n{text_table(COLUMNS, comparison_rows(linear))}\n")
-    with progress_display(sys.stderr) as display:
+    with progress_display() as display:
+        found = linear.run(Setting.PAPER, key=key, monitor_for=_named("linear", display))
+    typer.echo(f"\n1. {found.title}\n\n{text_table(COLUMNS, comparison_rows(found))}\n")
+    with progress_display() as display:
         digits = run_digits(key=key, monitor_for=_named("digits", display))
     rows, columns = digits.images.shape
     exact = digits.exact
     typer.echo(
-        f"2. {rows} digits of {columns} pixels by probabilistic PCA with {LATENTS} latents; log "
-        f"evidence {exact.log_likelihood:.2f} nats, noise sd {exact.noise_sd:.4f} (Tipping & "
-        f"Bishop 1999)\n\n{text_table(_DIGITS_COLUMNS, digits_rows(digits))}\n"
+        f"\n2. {rows} digits of {columns} pixels by probabilistic PCA with {LATENTS} latents\n"
+        f"   exact (Tipping & Bishop 1999): log evidence {exact.log_likelihood:.2f} nats, noise sd "
+        f"{exact.noise_sd:.4f}\n\n{text_table(_DIGITS_COLUMNS, digits_rows(digits))}\n"
     )
     _plot(digits, folder)
     codes = [exit_code(one.fit.status) for one in digits.fits]
@@ -130,5 +125,5 @@ def _as_images(flat: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n side side
     return flat.reshape(-1, side, side)
 
 
-def _named(prefix: str, display: ProgressDisplay) -> Callable[[str], Monitor]:
+def _named(prefix: str, display: ProgressDisplay) -> MonitorFor:
     return lambda name: display.monitor_for(f"{prefix}, {name}")

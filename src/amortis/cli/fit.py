@@ -1,6 +1,5 @@
 """`amortis fit`: from a model in a file and data in files to a posterior."""
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -98,7 +97,7 @@ def fit(
     bound = _bind(function, model, local, arrays | plain)
     typer.echo(describe_model(bound, model, arrays, unused))
     started = time.perf_counter()
-    with progress_display(sys.stderr) as display:
+    with progress_display() as display:
         fitted = amortis.fit(bound, key=key, monitor=display.monitor_for("fit"), **choices)
     seconds = time.perf_counter() - started
     draws_of_elbo = min(max(_ELBO_NUMBERS // bound.size, 64), 4096)

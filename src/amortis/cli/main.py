@@ -28,15 +28,15 @@ app.command()(fit)
 app.command()(reproduce)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"amortis {amortis.__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
 def options(
-    context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error, beside its one line.")
     ] = False,
@@ -48,8 +48,7 @@ def options(
     ] = False,
 ) -> None:
     """From a latent variable model to an amortized posterior."""
-    del version  # its callback has run
-    context.obj = debug
+    del debug, version  # `main` looks for the one, and the other's callback has run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TextIO, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -26,17 +26,17 @@ class ProgressDisplay(Protocol):
         ...
 
 
-def progress_display(stream: TextIO) -> AbstractContextManager[ProgressDisplay]:
-    """Bars that move if the stream is a terminal, else plain lines.
+def progress_display(console: Console | None = None) -> AbstractContextManager[ProgressDisplay]:
+    """Bars that move on a terminal, else plain lines.
 
     Args:
-        stream: where to show it; the error stream leaves the results alone.
+        console: where to show it; by default the error stream, which leaves the results alone.
 
     Returns:
         A context; it shows while it is open.
     """
-    console = Console(file=stream)
-    return LiveProgress(console) if console.is_terminal else PlainProgress(stream)
+    console = Console(stderr=True) if console is None else console
+    return LiveProgress(console) if console.is_terminal else PlainProgress(console)
 
 
 def describe(progress: Progress) -> str:
@@ -79,29 +79,29 @@ class TimeLeft:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person would write them: `3.2 s`, `2 min 05 s`, `1 h 20 min`."""
+    """Seconds as a person would write them: `3.2 s`, `2 min 05 s`, `1 h 05 min`."""
     if seconds < 60.0:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-    )
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class PlainProgress(AbstractContextManager["PlainProgress"]):
     """One line for the first block of a fit, then one every few seconds, and one for the last.
 
     Attributes:
-        stream: where the lines go.
+        console: where the lines go.
         clock: seconds from any start.
     """
 
-    def __init__(self, stream: TextIO, clock: Clock = time.perf_counter) -> None:
-        self.stream = stream
+    def __init__(self, console: Console, clock: Clock = time.perf_counter) -> None:
+        self.console = console
         self.clock = clock
 
     def __exit__(self, *_: object) -> None:
-        self.stream.flush()
+        """Nothing is left open: every line was written whole."""
 
     def monitor_for(self, name: str) -> Monitor:
         """See `ProgressDisplay`."""
@@ -117,7 +117,7 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
             last = now
             rest = f", about {duration(left)} left" if left else ""
             line = f"{name}: {describe(progress)}, {duration(now - started)}{rest}"
-            print(line, file=self.stream, flush=True)
+            self.console.out(line, highlight=False)
 
         return monitor
 

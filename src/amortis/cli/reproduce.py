@@ -2,11 +2,8 @@
 
 import dataclasses
 import math
-import sys
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any, Protocol
 
 import jax
 import typer
@@ -17,36 +14,38 @@ from amortis.cli.choices import nearest, require_at_least
 from amortis.cli.exit_codes import ExitCode
 from amortis.cli.output import prepare_folder, write_json
 from amortis.cli.progress import progress_display
-from amortis.experiments.comparison import Reproduction, Setting
-from amortis.optimise import Monitor
+from amortis.experiments import linear, nonlinear
+from amortis.experiments.comparison import MonitorFor, Reproduction, Setting
 from amortis.report import Cell, Column, markdown_table, replacing, text_table
-
-EXPERIMENTS = ("linear", "nonlinear")
 
 COLUMNS = (
     Column("what"),
     Column("quantity"),
-    Column("reference", form=".6g"),
-    Column("result", form=".6g"),
-    Column("ratio", form=".4f"),
+    Column("reference", form=".8g"),
+    Column("result", form=".8g"),
+    Column("ratio", form=".5f"),
+    Column("difference", form=".4g"),
     Column("time", "s", ".1f"),
     Column("note"),
 )
 
 
-class Experiment(Protocol):
-    """What a module of `amortis.experiments` offers to this command."""
+class Run(Protocol):
+    """What an experiment offers to this command."""
 
-    def run(
+    def __call__(
         self,
         setting: Setting,
         *,
         key: RandomKey,
-        seeds: int,
-        monitor_for: Callable[[str], Monitor] | None = None,
+        seeds: int = 1,
+        monitor_for: MonitorFor | None = None,
     ) -> Reproduction:
         """Run the experiment at a setting, over a number of seeds."""
         ...
+
+
+EXPERIMENTS: dict[str, Run] = {"linear": linear.run, "nonlinear": nonlinear.run}
 
 
 def reproduce(
@@ -72,9 +71,8 @@ def reproduce(
     require_at_least("--seeds", seeds, 1, "leave it out for 1")
     require_at_least("--seed", seed, 0, "leave it out for 0")
     folder = None if out is None else prepare_folder(out)
-    module = cast(Experiment, import_module(f"amortis.experiments.{name}"))
-    with progress_display(sys.stderr) as display:
-        found = module.run(
+    with progress_display() as display:
+        found = EXPERIMENTS[name](
             settings[as_.casefold()],
             key=jax.random.key(seed),
             seeds=seeds,
@@ -102,6 +100,7 @@ def comparison_rows(found: Reproduction) -> list[list[Cell]]:
             _known(line.reference),
             _known(line.result),
             _known(line.ratio),
+            _known(line.difference),
             _known(line.seconds),
             line.note,
         ]
@@ -113,7 +112,7 @@ def as_plain(found: Reproduction) -> dict[str, Any]:
     """A reproduction as plain data for JSON."""
     lines = [
         {key: _known(value) for key, value in dataclasses.asdict(line).items()}
-        | {"ratio": _known(line.ratio)}
+        | {"ratio": _known(line.ratio), "difference": _known(line.difference)}
         for line in found.lines
     ]
     return {"title": found.title, "remark": found.remark, "lines": lines}

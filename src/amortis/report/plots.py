@@ -98,9 +98,10 @@ def elbo_limits(
 ) -> tuple[float, float]:
     """Limits that show where each fit arrives and how, without the steep ascent at the start.
 
-    From the lowest value in the later half of any fit to the highest of all or the reference, with
-    a margin; but at least a fiftieth of the whole ascent, and a five-thousandth of the level, so
-    that a fit that arrives in its first block does not show its rounding.
+    From where the later half of the lowest fit lies to the highest of all or the reference, with a
+    margin; but at least a fiftieth of the whole ascent, and a five-thousandth of the level, so that
+    a fit that arrives in its first block does not show its rounding. Low values are quantiles: one
+    step gone astray must not flatten the plot.
 
     Args:
         objectives: finite values of each fit in order of time, none empty.
@@ -111,8 +112,8 @@ def elbo_limits(
     """
     levels = [] if reference is None else [reference]
     top = max([float(values.max()) for values in objectives] + levels)
-    late = min([float(values[len(values) // 2 :].min()) for values in objectives] + levels)
-    lowest = min(float(values.min()) for values in objectives)
+    late = min([_low(values[len(values) // 2 :]) for values in objectives] + levels)
+    lowest = min(_low(values) for values in objectives)
     height = max(top - late, 0.02 * (top - lowest), 2e-4 * max(abs(top), 1e-30))
     return top - 1.15 * height, top + 0.08 * height
 
@@ -187,6 +188,10 @@ def plot_globals(moments: Moments, path: FilePath, *, title: str = "") -> None:
     axes.set_title(": ".join(part for part in (title, note) if part))
     axes.grid(axis="x", alpha=0.25)
     _save(figure, path)
+
+
+def _low(values: Float[np.ndarray, " some"]) -> float:
+    return min(float(np.quantile(values, 0.1)), float(values[-1]))
 
 
 def _finite(

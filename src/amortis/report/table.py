@@ -82,8 +82,8 @@ def markdown_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) ->
         |---|---:|
         | theta | 3 |
     """
-    marks = ["---:" if right else "---" for right in _numeric(columns, rows)]
     lines = [[column.heading for column in columns], *_shown(columns, rows)]
+    marks = ["---:" if right else "---" for right in _numeric(columns, rows)]
     written = [
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
     ]
