@@ -42,9 +42,13 @@ def linear_polynomial() -> list[Row]:
         z_off.append(float(np.sqrt(np.mean(np.square(off)))))
         statuses.append(fit.status.name)
     return [
-        _row("linear, Polynomial(1)", "worst ELBO short of closed form, nats total", max(short), 0.5),
+        _row(
+            "linear, Polynomial(1)", "worst ELBO short of closed form, nats total", max(short), 0.5
+        ),
         _row("linear, Polynomial(1)", "worst relative error of sd(theta)", max(sds), 0.03),
-        _row("linear, Polynomial(1)", "worst rms error of z means, posterior sds", max(z_off), 0.01),
+        _row(
+            "linear, Polynomial(1)", "worst rms error of z means, posterior sds", max(z_off), 0.01
+        ),
         _row("linear, Polynomial(1)", "fits not CONVERGED", _unsettled(statuses), 0),
     ]
 
@@ -201,7 +205,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/bars.json")
     options = parser.parse_args()
     rows = [row for name in options.only or MEASUREMENTS for row in MEASUREMENTS[name]()]
-    result = {"machine": f"{platform.machine()}, 2 cores, CPU", "jax": jax.__version__, "rows": rows}
+    result = {
+        "machine": f"{platform.machine()}, 2 cores, CPU",
+        "jax": jax.__version__,
+        "rows": rows,
+    }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     print(table(rows))

@@ -50,9 +50,7 @@ def main() -> None:
             seconds = time.time() - since
             kept.append((seconds, current()))
 
-        fit = amortis.fit(
-            model, key=jax.random.key(seed), inference=function, monitor=record
-        )
+        fit = amortis.fit(model, key=jax.random.key(seed), inference=function, monitor=record)
         settings |= {
             f"{phase}_total_seconds": time.time() - started,
             f"{phase}_status": fit.status.name,

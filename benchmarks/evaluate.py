@@ -54,9 +54,7 @@ def elbo(
     return total if math.isfinite(total) else -math.inf
 
 
-def seconds_to_stay(
-    seconds: np.ndarray, elbos: "Evaluator", target: float
-) -> float:
+def seconds_to_stay(seconds: np.ndarray, elbos: "Evaluator", target: float) -> float:
     """Seconds of the first snapshot from which on every snapshot reaches the target.
 
     Args:

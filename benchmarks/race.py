@@ -132,7 +132,8 @@ def table(result: dict[str, Any]) -> str:
     for task in dict.fromkeys(row["task"] for row in result["rows_of_table"]):
         rows = [row for row in result["rows_of_table"] if row["task"] == task]
         medians = {
-            who: [r for r in rows if r["who"] == who] for who in dict.fromkeys(r["who"] for r in rows)
+            who: [r for r in rows if r["who"] == who]
+            for who in dict.fromkeys(r["who"] for r in rows)
         }
         ours = float(np.median([r["warm_seconds"] for r in medians["amortis"]]))
         better = min(

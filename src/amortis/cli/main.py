@@ -75,15 +75,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         return _refuse(str(error))
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("amortis: interrupted before there was a result", err=True)
-        return ExitCode.INTERRUPTED
+        return _interrupted()
     except Exception as error:
         # Typer's usage errors have no public class in all supported versions, but this method.
         message = getattr(error, "format_message", None)
         if message is None:
             raise
         return _refuse(message())
+    # A fit that was interrupted says so itself; a bare number is Typer's for Ctrl-C elsewhere.
+    if result == ExitCode.INTERRUPTED and not isinstance(result, ExitCode):
+        return _interrupted()
     return int(result or ExitCode.DONE)
+
+
+def _interrupted() -> int:
+    typer.echo("amortis: interrupted before there was a result", err=True)
+    return ExitCode.INTERRUPTED
 
 
 def _refuse(message: str) -> int:

@@ -1,10 +1,11 @@
-"""Real images: scikit-learn's digits by probabilistic PCA, beside Tipping & Bishop's closed form."""
+"""Scikit-learn's digits by probabilistic PCA, beside Tipping & Bishop's closed form."""
 
 import dataclasses
 import math
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
@@ -85,7 +86,7 @@ class DigitsResult:
 
 
 def ppca(x: Float[Array, "n d"]) -> None:
-    r"""Probabilistic PCA: $z_n\sim N(0, I_K)$, $x_n\sim N(Wz_n + \mu, \sigma^2 I)$, flat globals."""
+    r"""Probabilistic PCA: $z_n\sim N(0, I)$, $x_n\sim N(Wz_n + \mu, \sigma^2 I)$, flat globals."""
     columns = x.shape[1]
     real, positive = dist.constraints.real, dist.constraints.positive
     loadings = numpyro.sample("W", dist.ImproperUniform(real, (), (columns, LATENTS)))
@@ -93,7 +94,8 @@ def ppca(x: Float[Array, "n d"]) -> None:
     noise_sd = numpyro.sample("sigma", dist.ImproperUniform(positive, (), ()))
     with numpyro.plate("images", x.shape[0]):
         code = numpyro.sample("z", dist.Normal(0.0, 1.0).expand([LATENTS]).to_event(1))
-        pixels = dist.Normal(code @ loadings.T + mean, noise_sd).to_event(1)
+        center = jnp.asarray(code) @ jnp.asarray(loadings).T + mean
+        pixels = dist.Normal(center, noise_sd).to_event(1)
         numpyro.sample("x", pixels, obs=x)
 
 
@@ -130,8 +132,8 @@ def exact_pca(x: Float[np.ndarray, "n d"], latents: int) -> ExactPCA:
     values, vectors = values[::-1], vectors[:, ::-1]
     variance = float(values[latents:].mean())
     kept = np.concatenate([values[:latents], np.full(columns - latents, variance)])
-    log_likelihood = -0.5 * rows * float(
-        columns * math.log(2 * math.pi) + np.log(kept).sum() + columns
+    log_likelihood = (
+        -0.5 * rows * float(columns * math.log(2 * math.pi) + np.log(kept).sum() + columns)
     )
     top = vectors[:, :latents]
     shrink = 1.0 - variance / values[:latents]
@@ -205,8 +207,8 @@ def fit_digits(
 def exact_elbo(fit: amortis.Fit, x: Array | Float[np.ndarray, "n d"]) -> float:
     r"""ELBO of a fit of `ppca` with point estimates, in closed form, nats total.
 
-    $E\|x - Wz - \mu\|^2 = \|x - Wm - \mu\|^2 + \sum_k s_k^2\|W_{\cdot k}\|^2$ for codes with means m
-    and sds s; the rest of the log joint and the entropy are as simple.
+    $E\|x - Wz - \mu\|^2 = \|x - Wm - \mu\|^2 + \sum_k s_k^2\|W_{\cdot k}\|^2$ for codes with
+    means m and sds s; the rest of the log joint and the entropy are as simple.
 
     Args:
         fit: the fit.

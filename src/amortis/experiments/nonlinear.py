@@ -58,11 +58,15 @@ def model(x: Float[Array, " n"]) -> None:
     theta = numpyro.sample("theta", dist.Normal(0.0, 1.0))
     with numpyro.plate("rows", x.shape[0]):
         z = numpyro.sample("z", dist.Normal(0.0, 1.0))
-        numpyro.sample("x", dist.Normal(location(theta, z), jnp.exp(jnp.cos(z))), obs=x)
+        numpyro.sample(
+            "x",
+            dist.Normal(location(jnp.asarray(theta), jnp.asarray(z)), jnp.exp(jnp.cos(z))),
+            obs=x,
+        )
 
 
 def code_model(x: Float[np.ndarray, " n"]) -> amortis.LatentModel:
-    """The authors' loss as a model: no prior on theta, no log scale of x (though it depends on z)."""
+    """The authors' loss as a model: without prior on theta and log scale of x."""
     return amortis.from_density(
         lambda theta: 0.0 * theta["theta"],
         lambda theta, z, x: (

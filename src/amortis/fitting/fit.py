@@ -94,9 +94,7 @@ def fit(
         outcome = minimise(method, narrowed, starts, key=noise_key, monitor=monitor)
         began = outcome.status is not Status.DIVERGED or np.isfinite(outcome.history.objective[0])
         if began:
-            return Fit(
-                model, narrowed.guide, outcome.parameters, outcome.status, outcome.history
-            )
+            return Fit(model, narrowed.guide, outcome.parameters, outcome.status, outcome.history)
     raise NonFiniteDensityError(
         f"the objective is not finite at any of {restarts} starts, even with local sds of "
         f"{math.exp(_START_LOG_SDS[-1]):.2g}; expected a finite log density around unconstrained "

@@ -199,7 +199,9 @@ def _moments(fitted: _Fitted, points: int) -> dict[str, tuple[Array, Array]]:
     joint = jnp.asarray(numerics.low_discrepancy(points, d_z + d_theta), jnp.result_type(float))
     noise = Noise.equal(joint[:, d_z:], joint[:, None, :d_z])
     values = _constrained(fitted, noise)
-    result = {name: (jnp.mean(value, axis=0), jnp.std(value, axis=0)) for name, value in values.items()}
+    result = {
+        name: (jnp.mean(value, axis=0), jnp.std(value, axis=0)) for name, value in values.items()
+    }
     return result
 
 

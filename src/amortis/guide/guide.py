@@ -113,7 +113,7 @@ class Guide(eqx.Module):
         return self.offset + self.inference(parameters["locals"], context, index)
 
     def starting_at(self, log_sd: float) -> "Guide":
-        """The same guide with local factors of another log sd where the function's output is zero."""
+        """The same guide with another log sd of the locals where the function's output is zero."""
         offset = self.local_family.start(self.z.dimension, log_sd)
         return dataclasses.replace(self, offset=offset)
 
@@ -130,7 +130,7 @@ class Guide(eqx.Module):
         Returns:
             Unconstrained globals by site, and locals by site with rows first.
         """
-        theta = self.global_family.sample(parameters["globals"], noise.theta)
+        theta = self.global_family.sample(parameters["globals"], jnp.asarray(noise.theta))
         wide = jnp.broadcast_to(noise.z, (raw.shape[0], self.z.dimension))
         z = jax.vmap(self.local_family.sample)(raw, wide)
         return self.theta.split(theta), self.z.split(z)
@@ -202,7 +202,7 @@ class Guide(eqx.Module):
         if not local_family.is_density:
             raise ArgumentError(
                 f"locals_ is {type(local_family).__name__}(); expected a family with a density for "
-                f"the local latents, such as DiagonalNormal(): use point estimates for globals_ only"
+                f"local latents, such as DiagonalNormal(): use point estimates for globals_ only"
             )
         inputs = np.asarray(model.inputs, np.float64)
         center = inputs.mean(axis=0)

@@ -63,7 +63,7 @@ class MLP(AbstractInferenceFunction):
             }
             for k, m, n in zip(hidden_keys, sizes[:-1], sizes[1:], strict=True)
         ]
-        # Standardized inputs mostly lie in [-2, 2]; a gain of two and spread biases put bends there.
+        # Standardized inputs mostly lie in [-2, 2]; a gain of two and spread biases bend there.
         layers[0] = {
             "weight": 2.0 * layers[0]["weight"],
             "bias": jax.random.uniform(bias_key, (self.width,), minval=-2.0, maxval=2.0),

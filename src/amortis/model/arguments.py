@@ -75,9 +75,7 @@ class Arguments:
         pick = lambda role: tuple(  # noqa: E731
             leaf for leaf, r in zip(self.leaves, roles, strict=True) if r is role
         )
-        template = CallTemplate(
-            self.function, self.structure, roles, pick(_Role.PLAIN), self.names
-        )
+        template = CallTemplate(self.function, self.structure, roles, pick(_Role.PLAIN), self.names)
         return template, pick(_Role.ROW), pick(_Role.ARRAY)
 
 
@@ -145,7 +143,7 @@ def _role(leaf: Any, size: int | None) -> _Role:
 def _checked(name: str, leaf: Any) -> Any:
     if not _is_array(leaf):
         return leaf
-    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return leaf
     if leaf.dtype.kind not in "fiub" and leaf.dtype != jnp.bfloat16:
         raise DataError(
@@ -153,9 +151,7 @@ def _checked(name: str, leaf: Any) -> Any:
             f"`.astype(float)` or code its categories as integers"
         )
     if leaf.size == 0:
-        raise DataError(
-            f"data {name!r} is empty, shape {leaf.shape}; expected at least one row"
-        )
+        raise DataError(f"data {name!r} is empty, shape {leaf.shape}; expected at least one row")
     if leaf.dtype.kind == "f":
         _refuse_non_finite(name, np.asarray(leaf))
     return jnp.asarray(leaf)

@@ -141,7 +141,7 @@ def _compare_oracle(
     terms, moved, expected = result
     if not np.isclose(terms.prior, moved.prior, rtol=1e-5, atol=1e-5, equal_nan=True):
         raise SlicingError(
-            f"a term outside the local plate {model.plate!r} depends on the local latents; expected "
+            f"a term outside the local plate {model.plate!r} depends on local latents; expected "
             f"every term with a local latent inside the plate: move it there"
         )
     total = float(terms.prior + terms.log_det + weight * tree_sum(jnp.asarray(terms.local)))

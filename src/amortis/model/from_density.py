@@ -27,7 +27,7 @@ def from_density(
     *,
     globals_: Mapping[str, tuple[int, ...]],
     locals_: Mapping[str, tuple[int, ...]],
-    supports: Mapping[str, constraints.Constraint] | None = None,
+    supports: Mapping[str, Any] | None = None,
 ) -> LatentModel:
     r"""Bind a model given as $\log p(\theta)$ and $\log p(z_n, x_n \mid \theta)$.
 

@@ -153,6 +153,3 @@ def _checked(model: LatentModel) -> LatentModel:
     check_identity(model, density.log_density, rescaled=density.subsampled)
     check_start(model, density.site_log_probs)
     return model
-
-
-

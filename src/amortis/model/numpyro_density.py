@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpyro
 from jaxtyping import Array
+from numpyro.infer.util import log_density
 from numpyro.primitives import Messenger
 
 from amortis._types import Rows, Sites, Values
@@ -72,14 +73,12 @@ class NumPyroDensity(AbstractDensity):
         values = {name: site["value"] for name, site in run.sites.items()}
         latent = {name: values[name] for name in (*theta, *z)}
         with numpyro.handlers.seed(rng_seed=0):
-            log_joint, _ = numpyro.infer.util.log_density(
-                lambda: self._call(rows), (), {}, latent
-            )
+            log_joint, _ = log_density(lambda: self._call(rows), (), {}, latent)
         batch = rows["index"].shape[0] if self.subsampled else self.axis.size
         for name, log_det in run.log_dets.items():
             weight = self.axis.size / batch if name in self.local_sites else 1.0
             log_joint += weight * jnp.sum(log_det)
-        return log_joint
+        return jnp.asarray(log_joint)
 
     def _run(self, theta: Sites, z: Sites, rows: Rows) -> "_Run":
         run = _Run(theta, z, self.local_sites)

@@ -1,4 +1,4 @@
-"""One abstract run of a NumPyro model: its sites, plates and supports, without computing anything."""
+"""One abstract run of a NumPyro model: sites, plates and supports, computing nothing."""
 
 import dataclasses
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from amortis.model.plates import SiteInfo
 
 @dataclasses.dataclass(frozen=True)
 class LatentInfo:
-    """Shape of one latent site's value on both scales; `event_dim` counts unconstrained event axes."""
+    """Unconstrained shape of one latent site, and how many of its axes are event axes."""
 
     name: str
     unconstrained_shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Which latents are local: the plate (or the shared leading axis) that carries one latent per row."""
+"""Which latents are local: the plate, or the leading axis, with one latent per row."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

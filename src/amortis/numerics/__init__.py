@@ -7,4 +7,13 @@ from amortis.numerics.draws import antithetic, crossed, gauss_hermite, low_discr
 from amortis.numerics.gaussian import entropy, log_density
 from amortis.numerics.tree_sum import tree_sum
 
-__all__ = ["antithetic", "crossed", "entropy", "gauss_hermite", "log_density", "low_discrepancy", "reflected", "tree_sum"]
+__all__ = [
+    "antithetic",
+    "crossed",
+    "entropy",
+    "gauss_hermite",
+    "log_density",
+    "low_discrepancy",
+    "reflected",
+    "tree_sum",
+]

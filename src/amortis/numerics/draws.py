@@ -62,10 +62,10 @@ def reflected(
 ) -> Float[np.ndarray, "draws rows dimension"]:
     r"""The low-discrepancy rule, reflected at random for each row independently.
 
-    Row n uses $\epsilon_s Q_n$ with the Householder reflection $Q_n = I - 2v_nv_n^\top$, $v_n$ uniform
-    on the sphere. An orthogonal map keeps what `low_discrepancy` makes exact (mean zero, second
-    moments the identity), so that quadratic log densities are integrated exactly in every row; the
-    remaining errors differ between rows, and a sum over rows averages them.
+    Row n uses $\epsilon_s Q_n$ with the Householder reflection $Q_n = I - 2v_nv_n^\top$, $v_n$
+    uniform on the sphere. An orthogonal map keeps what `low_discrepancy` makes exact (mean zero,
+    second moments the identity), so that quadratic log densities are integrated exactly in every
+    row; the remaining errors differ between rows, and a sum over rows averages them.
 
     Made on the host: compiling the generation for every number of draws would cost more than it.
 
@@ -112,8 +112,8 @@ def gauss_hermite(
     r"""The tensor Gauss-Hermite rule for the standard normal.
 
     Exact for polynomials of degree 2 nodes - 1 in each coordinate. For one smooth integral in one
-    or two dimensions, which is what a row with parameters of its own sees, it needs far fewer points
-    than any rule with equal weights, whose tails are too short at a few dozen points.
+    or two dimensions, which is what a row with one or two latents asks for, it needs far fewer
+    points than any rule with equal weights, whose tails are too short at a few dozen points.
 
     Args:
         nodes: nodes per coordinate, at least one.

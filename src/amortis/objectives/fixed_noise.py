@@ -99,10 +99,11 @@ def _product_rule(guide: Guide, draws: int) -> Noise:
         else np.zeros((1, d_theta))
     )
     count = len(z) * global_points
-    # Points that do not fill the requested number are left at zero with weight zero.
-    fill = lambda values: np.concatenate(  # noqa: E731
-        [values, np.zeros((draws - count, *values.shape[1:]))]
-    )
+
+    def fill(values: np.ndarray) -> np.ndarray:
+        # Points that do not fill the requested number are left at zero with weight zero.
+        return np.concatenate([values, np.zeros((draws - count, *values.shape[1:]))])
+
     return _noise(
         fill(np.tile(theta, (len(z), 1))),
         fill(np.repeat(z, global_points, axis=0))[:, None, :],

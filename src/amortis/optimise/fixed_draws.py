@@ -1,4 +1,4 @@
-"""`FixedDraws`: sample average approximation with L-BFGS, which checks itself and grows its draws."""
+"""`FixedDraws`: sample average approximation with L-BFGS that checks itself."""
 
 import dataclasses
 from collections.abc import Callable

@@ -212,7 +212,7 @@ class FreshDraws(AbstractMethod):
             tried.append(trial)
         return min(tried, key=lambda trial: float(np.min(trial.trace[-1])))
 
-    def _decay(self, loss: StochasticLoss, state: _FreshState, trace: Array) -> _FreshState:
+    def _decay(self, loss: StochasticLoss, state: _FreshState, trace: np.ndarray) -> _FreshState:
         quarter = max(len(trace) // 4, 2)
         settled_at = float(np.mean(trace[-quarter:]))
         gained = np.inf if state.settled_at is None else state.settled_at - settled_at

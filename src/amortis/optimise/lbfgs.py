@@ -1,9 +1,9 @@
 """L-BFGS as a state machine that evaluates the loss once per step.
 
 A step evaluates the loss and its gradient at a trial point and either accepts it, updates the
-curvature pairs and proposes the next trial, or rejects it and shortens the trial step. Line searches
-written as inner loops put several copies of the loss into the compiled program and make restarts
-under `vmap` wait for each other; one evaluation per step compiles once and lets them run apart.
+curvature pairs and proposes the next trial, or rejects it and shortens the trial step. Line
+searches written as inner loops put several copies of the loss into the compiled program and make
+restarts under `vmap` wait for each other; one evaluation per step compiles once and lets them run apart.
 A non-finite value or gradient is a rejection, so the state itself is always finite.
 """
 
@@ -106,9 +106,7 @@ def lbfgs_step(state: LBFGSState, value_and_gradient: ValueAndGradient) -> LBFGS
     return jax.tree.map(lambda a, b: jnp.where(good, a, b), accepted, rejected)
 
 
-def _accept(
-    state: LBFGSState, trial: Array, value: Array, gradient: Array
-) -> LBFGSState:
+def _accept(state: LBFGSState, trial: Array, value: Array, gradient: Array) -> LBFGSState:
     step, change = trial - state.point, gradient - state.gradient
     curvature = jnp.vdot(step, change)
     # Pairs without clear positive curvature would make the metric indefinite; they are skipped.

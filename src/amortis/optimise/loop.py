@@ -1,6 +1,7 @@
 """The one loop around all methods: time, history, progress, interruption."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -82,8 +83,7 @@ def minimise(
             progress = method.progress(loss, state)
             records.append((time.perf_counter() - started, progress))
             if monitor is not None:
-                current = state
-                monitor(progress, lambda: method.best(loss, current))
+                monitor(progress, functools.partial(method.best, loss, state))
             status = method.terminate(state)
     except KeyboardInterrupt:
         if state is None:
@@ -99,6 +99,3 @@ def _history(records: list[tuple[float, Progress]]) -> History:
         draws=np.array([progress.draws for _, progress in records], int),
         iterations=np.array([progress.iterations for _, progress in records], int),
     )
-
-
-

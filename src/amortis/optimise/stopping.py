@@ -34,7 +34,9 @@ class Plateau(eqx.Module):
 
     def __check_init__(self) -> None:
         if not self.tolerance > 0:
-            raise ArgumentError(f"Plateau tolerance is {self.tolerance}; expected a positive number")
+            raise ArgumentError(
+                f"Plateau tolerance is {self.tolerance}; expected a positive number"
+            )
         if self.entries < 8:
             raise ArgumentError(f"Plateau entries is {self.entries}; expected at least 8: raise it")
 
