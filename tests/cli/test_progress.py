@@ -114,7 +114,7 @@ def test_bars_show_compiling_then_the_state_and_never_go_back() -> None:
         monitor(at(0.4), parameters)
         assert display.bars.tasks[0].completed == pytest.approx(0.6)
         display.bars.refresh()
-        assert "ELBO -1.00 nats, 8 draws, 12 iterations" in stream.getvalue()
+        assert "ELBO -1.00 nats, 8 draws, 12 steps" in stream.getvalue()
         assert "~3.0 s left" in stream.getvalue()
     last = [line for line in stream.getvalue().replace("\r", "\n").split("\n") if "ELBO" in line][
         -1

@@ -26,7 +26,7 @@ _SHOWN = 10
 _DIGITS_COLUMNS = (
     Column("inference"),
     Column("ELBO", "nats", ".2f"),
-    Column("± se", "nats", ".2f"),
+    Column("as sampled", "nats"),
     Column("below evidence", "nats per datum", ".4f"),
     Column("noise sd", form=".4f"),
     Column("parameters"),
@@ -67,9 +67,9 @@ def digits_rows(digits: DigitsResult) -> list[list[Cell]]:
     return [
         [
             one.name,
-            one.elbo.mean,
-            one.elbo.se,
-            (exact - one.elbo.mean) / size,
+            one.exact_elbo,
+            f"{one.elbo.mean:.2f} ± {one.elbo.se:.2f}",
+            (exact - one.exact_elbo) / size,
             one.noise_sd,
             one.fit.parameters,
             one.seconds,

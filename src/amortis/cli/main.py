@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _refuse(message())
     # A fit that was interrupted says so itself; a bare number is Typer's for Ctrl-C elsewhere.
-    if result == ExitCode.INTERRUPTED and not isinstance(result, ExitCode):
+    if not isinstance(result, ExitCode) and result == ExitCode.INTERRUPTED:
         return _interrupted()
     return int(result or ExitCode.DONE)
 

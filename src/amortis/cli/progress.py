@@ -165,7 +165,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
             self.bars.update(
                 task,
                 completed=furthest,
-                state=describe(progress),
+                state=describe(progress).replace(" iterations", " steps"),
                 left=f"~{duration(left)} left" if left else "",
             )
 

@@ -183,7 +183,7 @@ def _posterior(fitted: _Fitted, key: RandomKey, draws: int) -> dict[str, Array]:
 
 def _constrained(fitted: _Fitted, noise: Noise) -> dict[str, Array]:
     model, guide, variational = fitted.model, fitted.guide, fitted.variational
-    raw = guide.local_raw(variational, model.inputs, None)
+    raw = guide.fitted_raw(variational, None)
 
     def one(noise: Noise) -> dict[str, Any]:
         theta, z = guide.sample(variational, raw, noise)
@@ -207,5 +207,5 @@ def _moments(fitted: _Fitted, points: int) -> dict[str, tuple[Array, Array]]:
 
 @eqx.filter_jit
 def _local_moments(fitted: _Fitted) -> tuple[Array, Array]:
-    raw = fitted.guide.local_raw(fitted.variational, fitted.model.inputs, None)
+    raw = fitted.guide.fitted_raw(fitted.variational, None)
     return jax.vmap(fitted.guide.local_family.moments)(raw)

@@ -56,6 +56,7 @@ class Guide(eqx.Module):
         center: mean of each input column.
         mixing: what standardized columns are multiplied with: one over their sds, or a whole
             matrix where the inference function can use decorrelated inputs.
+        contexts: contexts of the rows the guide is made for.
         offset: raw parameters of a local factor where the function's output is zero.
         rows: number of rows N the guide is made for.
     """
@@ -67,6 +68,7 @@ class Guide(eqx.Module):
     z: SiteLayout
     center: Float[Array, " columns"]
     mixing: Float[Array, " columns"] | Float[Array, "columns columns"]
+    contexts: Float[Array, "rows columns"]
     offset: Float[Array, " raw"]
     rows: int = eqx.field(static=True)
 
@@ -108,9 +110,23 @@ class Guide(eqx.Module):
         Returns:
             One row of raw parameters per datum.
         """
-        centered = inputs - self.center
-        context = centered * self.mixing if self.mixing.ndim == 1 else centered @ self.mixing
+        context = _context(inputs, self.center, self.mixing)
         return self.offset + self.inference(parameters["locals"], context, index)
+
+    def fitted_raw(
+        self, parameters: Parameters, index: RowIndex | None
+    ) -> Float[Array, "batch raw"]:
+        """The same for rows of the data that the guide was made for, whose contexts are kept.
+
+        Args:
+            parameters: as made by `init`.
+            index: positions of the rows in the data, or None for all.
+
+        Returns:
+            One row of raw parameters per datum.
+        """
+        contexts = self.contexts if index is None else jnp.take(self.contexts, index, axis=0)
+        return self.offset + self.inference(parameters["locals"], contexts, index)
 
     def starting_at(self, log_sd: float) -> "Guide":
         """The same guide with another log sd of the locals where the function's output is zero."""
@@ -207,7 +223,8 @@ class Guide(eqx.Module):
         inputs = np.asarray(model.inputs, np.float64)
         center = inputs.mean(axis=0)
         decorrelate = inference.closed_under_linear_maps and inputs.shape[1] > 1
-        mixing = (_decorrelating if decorrelate else _standardizing)(inputs - center)
+        mix = (_decorrelating if decorrelate else _standardizing)(inputs - center)
+        mixing, shift = (jnp.asarray(part, model.inputs.dtype) for part in (mix, center))
         z = SiteLayout(model.locals_)
         return cls(
             global_family=global_family,
@@ -215,11 +232,21 @@ class Guide(eqx.Module):
             inference=inference,
             theta=SiteLayout(model.globals_),
             z=z,
-            center=jnp.asarray(center, model.inputs.dtype),
-            mixing=jnp.asarray(mixing, model.inputs.dtype),
+            center=shift,
+            mixing=mixing,
+            contexts=_context(model.inputs, shift, mixing),
             offset=local_family.start(z.dimension, 0.0),
             rows=model.size,
         )
+
+
+def _context(
+    inputs: Float[Array, "batch columns"],
+    center: Float[Array, " columns"],
+    mixing: Float[Array, " columns"] | Float[Array, "columns columns"],
+) -> Float[Array, "batch columns"]:
+    centered = inputs - center
+    return centered * mixing if mixing.ndim == 1 else centered @ mixing
 
 
 def _standardizing(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:

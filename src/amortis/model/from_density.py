@@ -67,7 +67,7 @@ def from_density(
         raise NoLocalPlateError(
             "locals_ is empty; expected at least one local site with its shape, as in {'z': ()}"
         )
-    arguments = read_arguments(log_local, (data,), {})
+    arguments = read_arguments(lambda data: data, (data,), {})  # for the name in messages
     lengths = arguments.lengths()
     if len(set(lengths.values())) != 1:
         listed = ", ".join(f"{name} has {length}" for name, length in lengths.items()) or "none"

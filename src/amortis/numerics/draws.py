@@ -155,13 +155,10 @@ def _standardized(points: Float[np.ndarray, "draws d"]) -> Float[np.ndarray, "dr
     if dimension == 0:
         return points
     if draws >= 2 * dimension:
-        return points @ _whitening(points.T @ points / draws)
+        # The nearest rule whose second moments are the identity: the polar factor of one half.
+        # Short of 4 d points some of Sobol's coordinates coincide; the jitter parts them.
+        jitter = np.random.default_rng(0).standard_normal((draws // 2, dimension))
+        left, _, right = np.linalg.svd(points[: draws // 2] + 1e-9 * jitter, full_matrices=False)
+        half = np.sqrt(draws / 2) * (left @ right)
+        return np.concatenate([half, -half])
     return points / np.sqrt(np.mean(points**2, axis=0))
-
-
-def _whitening(second_moment: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
-    """The symmetric matrix that whitens; only the scales where the moment is near singular."""
-    values, vectors = np.linalg.eigh(second_moment)
-    if values.size == 0 or values[0] <= 1e-3 * values[-1]:
-        return np.diag(1.0 / np.sqrt(np.maximum(np.diag(second_moment), 1e-12)))
-    return (vectors / np.sqrt(values)) @ vectors.T

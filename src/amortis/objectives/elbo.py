@@ -36,11 +36,10 @@ def elbo_draws(
         point estimates counts on the constrained scale (see `Point`).
     """
     if index is None:
-        rows, inputs, weight = model.data, model.inputs, 1.0
+        rows, weight = model.data, 1.0
     else:
-        rows, inputs = model.rows(index), model.inputs[index]
-        weight = model.size / index.shape[0]
-    raw = guide.local_raw(parameters, inputs, index)
+        rows, weight = model.rows(index), model.size / index.shape[0]
+    raw = guide.fitted_raw(parameters, index)
 
     def one(noise: Noise) -> Float[Array, ""]:
         theta, z = guide.sample(parameters, raw, noise)

@@ -91,8 +91,8 @@ def _product_rule(guide: Guide, draws: int) -> Noise:
         nodes = int(local_points ** (1.0 / d_z) + 1e-9)
         z, weights = numerics.gauss_hermite(nodes, d_z)
     else:
-        z = numerics.low_discrepancy(local_points, d_z)
-        weights = np.full(local_points, 1.0 / local_points)
+        z = numerics.low_discrepancy(2 * (local_points // 2), d_z)
+        weights = np.full(len(z), 1.0 / len(z))
     theta = (
         numerics.low_discrepancy(global_points, d_theta)
         if global_points > 1
@@ -118,7 +118,8 @@ def _global_points(guide: Guide, draws: int) -> int:
         return 1
     exact = 2 * _power_of_two(spread)
     short = 2 * _power_of_two(math.sqrt(draws / 16))
-    return min(max(exact, short), _MOST_GLOBAL_POINTS, draws // 4)
+    # Any multiple of four may be asked for; a symmetric rule has an even number of points.
+    return max(min(max(exact, short), _MOST_GLOBAL_POINTS, 2 * (draws // 8)), 1)
 
 
 def _is_product(guide: Guide) -> bool:

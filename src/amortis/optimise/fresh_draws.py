@@ -17,7 +17,7 @@ from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
 from amortis.optimise.status import Status
 from amortis.optimise.stopping import Plateau
 
-_RATES = (0.1, 0.03, 0.01, 0.003, 0.001)
+_RATES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 _ADAM = optax.chain(optax.scale_by_adam(), optax.scale(-1.0))
 """Made once: a transformation is a set of closures, and new ones would compile everything again."""
 
@@ -188,8 +188,7 @@ class FreshDraws(AbstractMethod):
             self._transformation(),
             self.draws,
         )
-        mean = np.asarray(losses, np.float64).mean(axis=0)
-        entry = np.where(np.isfinite(mean), mean, np.inf)
+        entry = _mean_of_finite(np.asarray(losses, np.float64))
         trace = np.concatenate([state.trace, entry[None]])
         return dataclasses.replace(
             state,
@@ -226,6 +225,14 @@ class FreshDraws(AbstractMethod):
         return dataclasses.replace(
             state, walk=walk, rate=rate, trace=state.trace[:0], settled_at=settled_at
         )
+
+
+def _mean_of_finite(losses: Float[np.ndarray, "steps restarts"]) -> Float[np.ndarray, " restarts"]:
+    """Average loss of the steps that were not rolled back; infinite if all were."""
+    finite = np.isfinite(losses)
+    total = np.where(finite, losses, 0.0).sum(axis=0)
+    count = finite.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.inf)
 
 
 def _leader(trace: Float[np.ndarray, "blocks restarts"]) -> int:

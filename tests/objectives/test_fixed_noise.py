@@ -1,0 +1,91 @@
+"""Fixed noise: what every rule for every guide has to keep, at any number of draws."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from amortis import Constant, DiagonalNormal, Point, Table, from_density
+from amortis.guide import Guide
+from amortis.objectives import NegativeElbo
+from amortis.objectives.gradients import ClosedFormEntropy
+
+ROWS = 5
+
+
+def loss_with(d_theta, d_z, inference, family):
+    model = from_density(
+        lambda theta: sum((-0.5 * jnp.sum(v**2) for v in theta.values()), jnp.zeros(())),
+        lambda theta, z, x: -0.5 * jnp.sum((z["z"] - x) ** 2),
+        jnp.arange(float(ROWS)),
+        globals_={"t": (d_theta,)} if d_theta else {},
+        locals_={"z": (d_z,)},
+    )
+    guide = Guide.for_model(model, inference, family, DiagonalNormal())
+    return NegativeElbo(model, guide, ClosedFormEntropy())
+
+
+GUIDES = {
+    f"{d_theta}-{d_z}-{type(f).__name__}-{type(q).__name__}": (d_theta, d_z, f, q)
+    for d_theta in (0, 1, 4)
+    for d_z in (1, 2, 3)
+    for f in (Table(), Constant())
+    for q in (DiagonalNormal(), Point())
+}
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_any_multiple_of_four_draws_is_a_centered_rule(name):
+    d_theta, d_z, inference, family = GUIDES[name]
+    loss = loss_with(d_theta, d_z, inference, family)
+    first = loss.first_draws
+    assert first % 4 == 0
+    assert first < loss.more_draws(first) <= 4 * first
+    for draws in (4, 8, 12, 20, 28, first, loss.more_draws(first)):
+        noise = loss.fixed_noise(jax.random.key(0), draws)
+        assert noise.theta.shape == (draws, d_theta)
+        assert noise.z.shape in {(draws, ROWS, d_z), (draws, 1, d_z)}
+        assert noise.weight.shape == (draws,)
+        assert (noise.weight >= 0).all()
+        np.testing.assert_allclose(noise.weight.sum(), 1.0, rtol=1e-12)
+        np.testing.assert_allclose(noise.weight @ noise.theta, 0.0, atol=1e-10)
+        np.testing.assert_allclose(np.einsum("s,snj->nj", noise.weight, noise.z), 0.0, atol=1e-10)
+        # No draw of the globals leans on any row's: odd in one times odd in the other is zero.
+        cross = np.einsum("s,si,snj->inj", noise.weight, noise.theta, noise.z)
+        np.testing.assert_allclose(cross, 0.0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_enough_draws_have_the_second_moments_of_the_normal(name):
+    d_theta, d_z, inference, family = GUIDES[name]
+    loss = loss_with(d_theta, d_z, inference, family)
+    draws = loss.more_draws(loss.more_draws(loss.first_draws))
+    noise = loss.fixed_noise(jax.random.key(0), draws)
+    for n in range(noise.z.shape[1]):
+        moment = np.einsum("s,si,sj->ij", noise.weight, noise.z[:, n], noise.z[:, n])
+        np.testing.assert_allclose(moment, np.eye(d_z), atol=1e-8)
+    if family.is_density:
+        moment = np.einsum("s,si,sj->ij", noise.weight, noise.theta, noise.theta)
+        np.testing.assert_allclose(moment, np.eye(d_theta), atol=1e-8)
+    else:
+        np.testing.assert_array_equal(noise.theta, 0.0)
+
+
+def test_rows_that_share_a_function_have_noise_of_their_own_and_the_key_decides_it():
+    loss = loss_with(1, 3, Constant(), DiagonalNormal())
+    one, same, other = (loss.fixed_noise(jax.random.key(seed), 16) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.z, same.z)
+    assert np.abs(one.z - other.z).max() > 0.1
+    assert np.abs(one.z[:, 0] - one.z[:, 1]).max() > 0.1
+
+
+@pytest.mark.parametrize("draws", [1, 2, 5])
+def test_fresh_noise_is_antithetic_and_equally_weighted(draws, key):
+    loss = loss_with(2, 3, Constant(), DiagonalNormal())
+    noise = loss.fresh_noise(key, draws, 4)
+    assert noise.theta.shape == (draws, 2)
+    assert noise.z.shape == (draws, 4, 3)
+    np.testing.assert_allclose(noise.weight, np.full(draws, 1 / draws))
+    half = (draws + 1) // 2
+    np.testing.assert_array_equal(noise.theta[half:], -noise.theta[: draws - half])
+    np.testing.assert_array_equal(noise.z[half:], -noise.z[: draws - half])
