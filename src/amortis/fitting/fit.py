@@ -78,7 +78,6 @@ def fit(
     """
     if restarts < 1:
         raise ArgumentError(f"restarts is {restarts}; expected at least 1: leave it out for one")
-    start_key, noise_key = jax.random.split(key)
     inference = choose_inference(model) if inference is None else inference
     guide = Guide.for_model(
         model,
@@ -88,13 +87,25 @@ def fit(
     )
     loss = NegativeElbo(model, guide, ClosedFormEntropy() if gradient is None else gradient)
     method = choose_method(model, inference) if optimiser is None else optimiser
-    starts = _starts(guide, jax.random.split(start_key, restarts))
+    return _from_finite_start(loss, method, key, restarts, monitor)
+
+
+def _from_finite_start(
+    loss: NegativeElbo,
+    method: AbstractMethod,
+    key: RandomKey,
+    restarts: int,
+    monitor: Monitor | None,
+) -> Fit:
+    """Optimise from the widest local factors with which the objective is finite at the start."""
+    start_key, noise_key = jax.random.split(key)
+    starts = _starts(loss.guide, jax.random.split(start_key, restarts))
     for log_sd in _START_LOG_SDS:
-        narrowed = dataclasses.replace(loss, guide=guide.starting_at(log_sd))
+        guide = loss.guide.starting_at(log_sd)
+        narrowed = dataclasses.replace(loss, guide=guide)
         outcome = minimise(method, narrowed, starts, key=noise_key, monitor=monitor)
-        began = outcome.status is not Status.DIVERGED or np.isfinite(outcome.history.objective[0])
-        if began:
-            return Fit(model, narrowed.guide, outcome.parameters, outcome.status, outcome.history)
+        if outcome.status is not Status.DIVERGED or np.isfinite(outcome.history.objective[0]):
+            return Fit(loss.model, guide, outcome.parameters, outcome.status, outcome.history)
     raise NonFiniteDensityError(
         f"the objective is not finite at any of {restarts} starts, even with local sds of "
         f"{math.exp(_START_LOG_SDS[-1]):.2g}; expected a finite log density around unconstrained "

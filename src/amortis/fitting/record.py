@@ -15,7 +15,7 @@ from amortis._types import Parameters, RandomKey
 from amortis.fitting.estimate import Estimate
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
-from amortis.objectives import ClosedFormEntropy, elbo_draws
+from amortis.objectives import StickTheLanding, elbo_draws
 from amortis.optimise import History, Status
 
 _BLOCK_NUMBERS = 4_000_000
@@ -49,8 +49,10 @@ class Fit(eqx.Module):
     def elbo(self, *, key: RandomKey, draws: int = 64) -> Estimate:
         r"""The evidence lower bound on fresh draws, in nats, total.
 
-        The standard error is that of the mean of antithetic pairs, so it is honest about the
-        draws being paired. With `Point()` globals this is the bound on
+        Averages $\log p(x, z, \theta) - \log q(z, \theta)$, which varies little where q is close to
+        the posterior (and not at all where it is exact). The standard error is that of the mean
+        of antithetic pairs, so it is honest about the draws being paired. With
+        `Point()` globals this is the bound on
         $\log p(x, \hat\theta)$ with the prior on the constrained scale.
 
         Args:
@@ -141,7 +143,8 @@ class Fit(eqx.Module):
         return _Fitted(self.model, self.guide, self.variational)
 
     def _numbers_per_draw(self) -> int:
-        return max(self.model.size * max(self.guide.z.dimension, 1), 1)
+        width = max(self.guide.z.dimension, self.model.inputs.shape[1], 1)
+        return self.model.size * width
 
 
 class _Fitted(eqx.Module):
@@ -171,7 +174,7 @@ def _pair_elbos(fitted: _Fitted, key: RandomKey, pairs: int) -> Float[Array, " p
     first = _independent(fitted, key, pairs)
     both = jax.tree.map(lambda leaf: jnp.concatenate([leaf, -leaf]), first)
     values = elbo_draws(
-        fitted.model, fitted.guide, ClosedFormEntropy(), fitted.variational, both, None
+        fitted.model, fitted.guide, StickTheLanding(), fitted.variational, both, None
     )
     return 0.5 * (values[:pairs] + values[pairs:])
 

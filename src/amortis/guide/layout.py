@@ -39,4 +39,4 @@ class SiteLayout(eqx.Module):
             jnp.reshape(sites[name], (*sites[name].shape[: sites[name].ndim - len(shape)], -1))
             for name, shape in self.shapes.items()
         ]
-        return jnp.concatenate(parts, axis=-1)
+        return jnp.concatenate(parts, axis=-1) if parts else jnp.zeros(0)

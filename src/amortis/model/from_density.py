@@ -67,20 +67,7 @@ def from_density(
         raise NoLocalPlateError(
             "locals_ is empty; expected at least one local site with its shape, as in {'z': ()}"
         )
-    arguments = read_arguments(lambda data: data, (data,), {})  # for the name in messages
-    lengths = arguments.lengths()
-    if len(set(lengths.values())) != 1:
-        listed = ", ".join(f"{name} has {length}" for name, length in lengths.items()) or "none"
-        raise UnequalLengthsError(
-            f"the data have leading lengths: {listed}; expected arrays that share N rows on their "
-            f"first axis: align the arrays"
-        )
-    (size,) = set(lengths.values())
-    template, arrays, _ = arguments.split(size)
-    if template.plain:
-        raise DataError(f"data hold {template.plain[0]!r}; expected arrays only: close over it")
-    rows = jax.tree.unflatten(template.structure, arrays)[0][0]
-    inputs, input_names = as_inputs(arrays, template.row_names(), size)
+    rows, inputs, input_names, size = _read_rows(data)
     known = dict(supports or {})
     bijections = {n: biject_to(known.get(n, constraints.real)) for n in (*globals_, *locals_)}
     model = LatentModel(
@@ -96,6 +83,25 @@ def from_density(
     _check_runs(model)
     check_start(model, _site_log_probs(model))
     return model
+
+
+def _read_rows(data: Any) -> tuple[Rows, Array, tuple[str, ...], int]:
+    """Data of one length, the inputs made of them, the names of those, and the length."""
+    arguments = read_arguments(lambda data: data, (data,), {})  # for the name in messages
+    lengths = arguments.lengths()
+    if len(set(lengths.values())) != 1:
+        listed = ", ".join(f"{name} has {length}" for name, length in lengths.items()) or "none"
+        raise UnequalLengthsError(
+            f"the data have leading lengths: {listed}; expected arrays that share N rows on their "
+            f"first axis: align the arrays"
+        )
+    (size,) = set(lengths.values())
+    template, arrays, _ = arguments.split(size)
+    if template.plain:
+        raise DataError(f"data hold {template.plain[0]!r}; expected arrays only: close over it")
+    rows = jax.tree.unflatten(template.structure, arrays)[0][0]
+    inputs, input_names = as_inputs(arrays, template.row_names(), size)
+    return rows, inputs, input_names, size
 
 
 class _Bijections(eqx.Module):

@@ -72,7 +72,7 @@ def find_local_axis(
     within_two = [s for s in latents if sum(name in s.plates for name in candidates) > 1]
     aligned = [name for name in candidates if plates[name][1] in lengths]
     if within_two or len(aligned) > 1:
-        _refuse_several(candidates, sites)
+        _refuse_several(candidates, sites, plates)
     candidates = aligned or candidates
     if candidates:
         name = candidates[0]
@@ -89,8 +89,13 @@ def _with_data(
     return with_data or [name for name, (_, size) in plates.items() if size in lengths]
 
 
-def _refuse_several(candidates: Sequence[str], sites: Sequence[SiteInfo]) -> None:
+def _refuse_several(
+    candidates: Sequence[str],
+    sites: Sequence[SiteInfo],
+    plates: Mapping[str, tuple[int, int]],
+) -> None:
     crossing = [site.name for site in sites if sum(name in site.plates for name in candidates) > 1]
+    candidates = sorted(candidates, key=lambda name: plates[name][0])
     listed = " and ".join(repr(name) for name in candidates)
     if crossing:
         raise CrossedPlatesError(

@@ -1,20 +1,25 @@
 """`FixedDraws`: sample average approximation with L-BFGS that checks itself."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from amortis._errors import ArgumentError
 from amortis._types import Parameters, RandomKey
+from amortis.optimise.fixed_search import (
+    advance,
+    first_search,
+    parameters_at,
+    points_of,
+    watched_at,
+)
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
-from amortis.optimise.lbfgs import LBFGSState, lbfgs_init, lbfgs_step
+from amortis.optimise.lbfgs import LBFGSState
 from amortis.optimise.status import Status
 
 _BLOCK = 12
@@ -68,7 +73,8 @@ class FixedDraws(AbstractMethod):
     Attributes:
         draws: draws to start with, rounded up to a multiple of four; by default what the loss
             asks for: 8 to 64.
-        most_draws: draws at which growing ends with `Status.DRAWS_EXHAUSTED`.
+        most_draws: draws at which growing ends with `Status.DRAWS_EXHAUSTED`; the first number of
+            draws grows once in any case, to be compared with.
         tolerance: agreement asked of the objective, in nats per datum.
         mean_tolerance: agreement asked of the globals' means, in their standard deviations.
         sd_tolerance: agreement asked of the globals' standard deviations, relative.
@@ -113,7 +119,7 @@ class FixedDraws(AbstractMethod):
         capacity = _CAPACITY * draws
         noise = _padded(loss.fixed_noise(noise_key, draws), capacity)
         return _FixedState(
-            search=_first_search(_points(loss, starts), self.memory),
+            search=first_search(points_of(loss, starts), self.memory),
             noise=noise,
             starts=starts,
             draws=draws,
@@ -132,7 +138,7 @@ class FixedDraws(AbstractMethod):
     def step(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
         chunk = state.capacity // _CAPACITY
         count = jnp.asarray(-(-state.draws // chunk))
-        search, before, unsettled = _advance(
+        search, before, unsettled = advance(
             loss, state.search, state.noise, count, state.starts, chunk, _BLOCK
         )
         after = np.asarray(search.value)
@@ -170,16 +176,17 @@ class FixedDraws(AbstractMethod):
         return Progress(state.objective * loss.size, None, state.draws, state.evaluations, fraction)
 
     def best(self, loss: StochasticLoss, state: _FixedState) -> Parameters:
-        return _parameters(loss, state.search.point, state.starts, jnp.asarray(state.leader))
+        return parameters_at(loss, state.search.point, state.starts, jnp.asarray(state.leader))
 
     def _compare(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
         """Compare a settled level with the one before; end, or go on with twice the draws."""
-        watched = _watched(loss, state.search.point, state.starts, jnp.asarray(state.leader))
+        watched = watched_at(loss, state.search.point, state.starts, jnp.asarray(state.leader))
         location, scale = (np.asarray(values, np.float64) for values in watched)
         found = _Settled(-state.objective, location, scale)
         if state.previous is not None and self._agree(loss, state.previous, found, state.measured):
             return dataclasses.replace(state, status=Status.CONVERGED)
-        if loss.more_draws(state.draws) > self.most_draws:
+        compared = state.previous is not None
+        if compared and loss.more_draws(state.draws) > self.most_draws:
             return dataclasses.replace(state, status=Status.DRAWS_EXHAUSTED)
         return dataclasses.replace(self._grow(loss, state), previous=found)
 
@@ -212,7 +219,7 @@ class FixedDraws(AbstractMethod):
         if draws > capacity:
             capacity = _CAPACITY * draws
         noise = _padded(loss.fixed_noise(noise_key, draws), capacity)
-        search = _first_search(state.search.point, self.memory)
+        search = first_search(state.search.point, self.memory)
         return dataclasses.replace(
             state,
             search=search,
@@ -234,89 +241,8 @@ def _settled_decrease(size: int) -> float:
     return max(2e-5, 1e-3 / size)
 
 
-@eqx.filter_jit
-def _first_search(points: Array, memory: int) -> LBFGSState:
-    return jax.vmap(lambda point: lbfgs_init(point, memory))(points)
-
-
 def _padded(noise: Any, capacity: int) -> Any:
-    pad = lambda leaf: np.pad(  # noqa: E731
-        leaf, [(0, capacity - leaf.shape[0])] + [(0, 0)] * (leaf.ndim - 1)
-    )
+    def pad(leaf: np.ndarray) -> np.ndarray:
+        return np.pad(leaf, [(0, capacity - leaf.shape[0])] + [(0, 0)] * (leaf.ndim - 1))
+
     return jax.tree.map(pad, noise)
-
-
-def _unravel(loss: StochasticLoss, starts: Parameters) -> Callable[[Array], Parameters]:
-    """Parameters from a point; `starts` gives the shapes only."""
-    unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], starts))[1]
-    return lambda point: loss.from_coordinates(unravel(point))
-
-
-@eqx.filter_jit
-def _points(loss: StochasticLoss, starts: Parameters) -> Array:
-    return jax.vmap(lambda start: ravel_pytree(loss.coordinates(start))[0])(starts)
-
-
-@eqx.filter_jit
-def _parameters(
-    loss: StochasticLoss, points: Array, starts: Parameters, leader: Array
-) -> Parameters:
-    return _unravel(loss, starts)(points[leader])
-
-
-@eqx.filter_jit
-def _watched(
-    loss: StochasticLoss, points: Array, starts: Parameters, leader: Array
-) -> tuple[Array, Array]:
-    return loss.watched(_unravel(loss, starts)(points[leader]))
-
-
-def _value_and_gradient(
-    loss: StochasticLoss, noise: Any, count: Array, starts: Parameters, chunk: int
-) -> Any:
-    """The loss over the first `count` chunks of draws, and its gradient."""
-    parameters = _unravel(loss, starts)
-
-    def of_chunk(point: Array, part: Any) -> Array:
-        return loss.value(parameters(point), part, None)
-
-    def evaluate(point: Array) -> tuple[Array, Array]:
-        def add(i: Array, total: tuple[Array, Array]) -> tuple[Array, Array]:
-            take = lambda leaf: jax.lax.dynamic_slice_in_dim(  # noqa: E731
-                leaf, i * chunk, chunk
-            )
-            value, gradient = jax.value_and_grad(of_chunk)(point, jax.tree.map(take, noise))
-            return total[0] + value, total[1] + gradient
-
-        zero = (jnp.zeros((), point.dtype), jnp.zeros_like(point))
-        return jax.lax.fori_loop(0, count, add, zero)
-
-    return evaluate
-
-
-@eqx.filter_jit
-def _advance(
-    loss: StochasticLoss,
-    search: LBFGSState,
-    noise: Any,
-    count: Array,
-    starts: Parameters,
-    chunk: int,
-    length: int,
-) -> tuple[LBFGSState, Float[Array, " restarts"], tuple[Array, Array]]:
-    """Advance all restarts by `length` evaluations.
-
-    Also returns the values after the first evaluation, and how unsettled the watched quantities
-    are at the end.
-    """
-    evaluate = _value_and_gradient(loss, noise, count, starts, chunk)
-    unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], starts))[1]
-    one = jax.vmap(lambda state: lbfgs_step(state, evaluate))
-
-    def body(i: Array, carry: tuple[LBFGSState, Array]) -> tuple[LBFGSState, Array]:
-        state = one(carry[0])
-        return state, jnp.where(i == 0, state.value, carry[1])
-
-    state, first = jax.lax.fori_loop(0, length, body, (search, search.value))
-    unsettled = jax.vmap(lambda p, g: loss.unsettled(unravel(p), unravel(g)))
-    return state, first, unsettled(state.point, state.gradient)

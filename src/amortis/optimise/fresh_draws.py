@@ -1,18 +1,18 @@
 """`FreshDraws`: stochastic gradients with a learning rate that chooses and decays itself."""
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Float
 
 from amortis._errors import ArgumentError
 from amortis._types import Parameters, RandomKey
 from amortis.optimise.batches import Epochs, seed_of
+from amortis.optimise.fresh_walk import Walk, advance_walk, at_new_rate, first_walk
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
 from amortis.optimise.status import Status
 from amortis.optimise.stopping import Plateau
@@ -29,28 +29,20 @@ _LAST_RATE = 1e-3
 _MOST_ROLLBACKS = 40
 
 
-class _Walk(eqx.Module):
-    """What the compiled steps carry; every leaf has a leading axis of restarts."""
-
-    parameters: Parameters
-    optimizer: Any
-    average: Parameters
-    steps: Array
-    damping: Array
-    rollbacks: Array
-
-
 @dataclasses.dataclass(frozen=True)
 class _FreshState:
-    walk: _Walk
+    walk: Walk
     epochs: Epochs
     key: RandomKey
     rate: float
     first_rate: float
     trace: Float[np.ndarray, "blocks restarts"]
-    recent: Float[np.ndarray, " blocks"]
+    recent: Float[np.ndarray, " quarter"]
     leader: int
     iterations: int
+    kept: Walk
+    kept_loss: float
+    first_loss: float
     settled_at: float | None
     status: Status | None
 
@@ -62,7 +54,8 @@ class FreshDraws(AbstractMethod):
     `plateau` says that the loss has settled, is then divided by four, and so on, until a settled
     rate no longer improves on the one before. What is returned is a weighted average of the last
     rate's iterates, which has less noise than any of them. A step whose loss or gradient is not
-    finite is rolled back, and the steps after it are halved and grow back slowly.
+    finite is rolled back, and the steps after it are halved and grow back slowly; if the average
+    loss of a block is worse than at the start, the best state comes back with a lower rate.
 
     Attributes:
         draws: draws per step, antithetic in pairs.
@@ -102,15 +95,7 @@ class FreshDraws(AbstractMethod):
     def init(self, loss: StochasticLoss, starts: Parameters, key: RandomKey) -> _FreshState:
         order_key, key = jax.random.split(key)
         restarts = jax.tree.leaves(starts)[0].shape[0]
-        count = jnp.zeros(restarts)
-        walk = _Walk(
-            parameters=starts,
-            optimizer=jax.vmap(self._transformation().init)(starts),
-            average=starts,
-            steps=count,
-            damping=count + 1.0,
-            rollbacks=jnp.zeros(restarts, jnp.int32),
-        )
+        walk = first_walk(starts, self._transformation())
         state = _FreshState(
             walk=walk,
             epochs=Epochs(loss.size, self._batch(loss.size), seed_of(order_key)),
@@ -121,6 +106,9 @@ class FreshDraws(AbstractMethod):
             recent=np.zeros(0),
             leader=0,
             iterations=0,
+            kept=walk,
+            kept_loss=np.inf,
+            first_loss=np.inf,
             settled_at=None,
             status=None,
         )
@@ -133,13 +121,14 @@ class FreshDraws(AbstractMethod):
     def step(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
         state = self._block(loss, state)
         if int(np.min(state.walk.rollbacks)) >= _MOST_ROLLBACKS:
-            return dataclasses.replace(state, status=Status.DIVERGED)
-        trace = state.trace[:, _leader(state.trace)]
-        if self.plateau.settled(trace):
-            return self._decay(loss, state, trace)
+            return dataclasses.replace(state, walk=state.kept, status=Status.DIVERGED)
         if state.iterations >= self.iterations:
             return dataclasses.replace(state, status=Status.ITERATIONS_EXHAUSTED)
-        return state
+        trace = state.trace[:, state.leader]
+        if trace[-1] > state.first_loss > state.kept_loss:
+            # Worse than where it all began: a finite blow-up, which no single step shows.
+            return self._slower(state, state.kept)
+        return self._settle(state, trace) if self.plateau.settled(trace) else state
 
     def terminate(self, state: _FreshState) -> Status | None:
         return state.status
@@ -154,7 +143,7 @@ class FreshDraws(AbstractMethod):
             noise=noise * loss.size,
             draws=self.draws,
             iterations=state.iterations,
-            fraction=max(float(fraction), state.iterations / self.iterations),
+            fraction=min(max(float(fraction), state.iterations / self.iterations), 1.0),
         )
 
     def best(self, loss: StochasticLoss, state: _FreshState) -> Parameters:
@@ -179,7 +168,7 @@ class FreshDraws(AbstractMethod):
         index, epochs = state.epochs.take(length)
         keys = jax.random.split(state.key, length + 1)
         whole = state.epochs.batch == loss.size
-        walk, losses = _advance(
+        walk, losses = advance_walk(
             loss,
             state.walk,
             keys[1:],
@@ -190,15 +179,22 @@ class FreshDraws(AbstractMethod):
         )
         entry = _mean_of_finite(np.asarray(losses, np.float64))
         trace = np.concatenate([state.trace, entry[None]])
+        leader = _leader(trace)
+        recent = trace[-max(len(trace) // 4, 1) :, leader]
+        level = float(recent.mean())
+        better = level < state.kept_loss
         return dataclasses.replace(
             state,
             walk=walk,
             epochs=epochs,
             key=keys[0],
             trace=trace,
-            recent=trace[-max(len(trace) // 4, 1) :, _leader(trace)],
-            leader=_leader(trace),
+            recent=recent,
+            leader=leader,
             iterations=state.iterations + length,
+            kept=walk if better else state.kept,
+            kept_loss=level if better else state.kept_loss,
+            first_loss=level if np.isinf(state.first_loss) else state.first_loss,
         )
 
     def _best_rate(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
@@ -211,19 +207,22 @@ class FreshDraws(AbstractMethod):
             tried.append(trial)
         return min(tried, key=lambda trial: float(np.min(trial.trace[-1])))
 
-    def _decay(self, loss: StochasticLoss, state: _FreshState, trace: np.ndarray) -> _FreshState:
-        quarter = max(len(trace) // 4, 2)
-        settled_at = float(np.mean(trace[-quarter:]))
+    def _settle(self, state: _FreshState, trace: Float[np.ndarray, " blocks"]) -> _FreshState:
+        """End if this rate gained nothing on the one before, else go on with a lower one."""
+        settled_at = float(np.mean(trace[-max(len(trace) // 4, 2) :]))
         gained = np.inf if state.settled_at is None else state.settled_at - settled_at
-        rate = state.rate * _DECAY
-        done = gained <= self.plateau.tolerance or rate < _LAST_RATE * state.first_rate
-        if done:
+        if state.rate * _DECAY < _LAST_RATE * state.first_rate:
             return dataclasses.replace(state, status=Status.CONVERGED)
-        walk = dataclasses.replace(
-            state.walk, parameters=state.walk.average, steps=jnp.zeros_like(state.walk.steps)
-        )
+        if gained < -2 * self.plateau.tolerance:
+            return self._slower(state, state.kept)
+        if gained <= self.plateau.tolerance:
+            return dataclasses.replace(state, status=Status.CONVERGED)
+        return dataclasses.replace(self._slower(state, state.walk), settled_at=settled_at)
+
+    def _slower(self, state: _FreshState, walk: Walk) -> _FreshState:
+        """Go on from the average of `walk` with a lower rate."""
         return dataclasses.replace(
-            state, walk=walk, rate=rate, trace=state.trace[:0], settled_at=settled_at
+            state, walk=at_new_rate(walk), rate=state.rate * _DECAY, trace=state.trace[:0]
         )
 
 
@@ -239,61 +238,3 @@ def _leader(trace: Float[np.ndarray, "blocks restarts"]) -> int:
     """The restart with the lowest recent loss."""
     recent = trace[-max(len(trace) // 4, 1) :]
     return int(np.argmin(recent.mean(axis=0))) if len(recent) else 0
-
-
-@eqx.filter_jit
-def _advance(
-    loss: StochasticLoss,
-    walk: _Walk,
-    keys: Key[Array, " steps"],
-    index: Array | None,
-    rate: Array,
-    transformation: optax.GradientTransformation,
-    draws: int,
-) -> tuple[_Walk, Float[Array, "steps restarts"]]:
-    def step(walk: _Walk, xs: tuple[Any, Any]) -> tuple[_Walk, Array]:
-        key, rows = xs
-        count = loss.size if rows is None else rows.shape[0]
-        # All restarts see the same noise and rows, so that they can be compared.
-        noise = loss.fresh_noise(key, draws, count)
-        one = lambda w: _one_step(loss, w, noise, rows, rate, transformation)  # noqa: E731
-        return jax.vmap(one)(walk)
-
-    return jax.lax.scan(step, walk, (keys, index))
-
-
-def _one_step(
-    loss: StochasticLoss,
-    walk: _Walk,
-    noise: Any,
-    rows: Any,
-    rate: Array,
-    transformation: optax.GradientTransformation,
-) -> tuple[_Walk, Array]:
-    value, gradient = jax.value_and_grad(loss.value)(walk.parameters, noise, rows)
-    # Optax mixes integer step counts with floats; under strict promotion that is refused.
-    with jax.numpy_dtype_promotion("standard"):
-        updates, optimizer = transformation.update(gradient, walk.optimizer, walk.parameters)
-    scaled = jax.tree.map(lambda u: rate * walk.damping * u, updates)
-    moved = optax.apply_updates(walk.parameters, scaled)
-    leaves = jax.tree.leaves((gradient, moved))
-    finite = jnp.isfinite(value) & jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
-    keep = lambda new, old: jax.tree.map(  # noqa: E731
-        lambda a, b: jnp.where(finite, a, b), new, old
-    )
-    parameters = keep(moved, walk.parameters)
-    steps = walk.steps + 1.0
-    # Polynomial-decay averaging: about the last quarter of the iterates at this rate.
-    weight = 4.0 / (steps + 3.0)
-    average = jax.tree.map(lambda a, p: a + weight * (p - a), walk.average, parameters)
-    return (
-        _Walk(
-            parameters=parameters,
-            optimizer=keep(optimizer, walk.optimizer),
-            average=average,
-            steps=steps,
-            damping=jnp.where(finite, jnp.minimum(1.0, 1.05 * walk.damping), 0.5 * walk.damping),
-            rollbacks=jnp.where(finite, 0, walk.rollbacks + 1).astype(jnp.int32),
-        ),
-        value,
-    )

@@ -3,8 +3,8 @@
 A step evaluates the loss and its gradient at a trial point and either accepts it, updates the
 curvature pairs and proposes the next trial, or rejects it and shortens the trial step. Line
 searches written as inner loops put several copies of the loss into the compiled program and make
-restarts under `vmap` wait for each other; one evaluation per step compiles once and lets them run apart.
-A non-finite value or gradient is a rejection, so the state itself is always finite.
+restarts under `vmap` wait for each other; one evaluation per step compiles once and lets them run
+apart. A non-finite value or gradient is a rejection, so the state itself is always finite.
 """
 
 from collections.abc import Callable

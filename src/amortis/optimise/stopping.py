@@ -58,4 +58,4 @@ class Plateau(eqx.Module):
         variance = 0.5 * float(np.mean(np.square(differences)))
         error = np.sqrt(2.0 * variance / quarter)
         drop = float(first.mean() - second.mean())
-        return drop + self.confidence * error <= self.tolerance
+        return bool(drop + self.confidence * error <= self.tolerance)

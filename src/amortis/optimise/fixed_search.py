@@ -1,0 +1,112 @@
+"""The compiled part of `FixedDraws`: L-BFGS of all restarts on noise that stays."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from amortis._types import Parameters
+from amortis.optimise.interface import StochasticLoss
+from amortis.optimise.lbfgs import LBFGSState, lbfgs_init, lbfgs_step
+
+
+@eqx.filter_jit
+def first_search(points: Float[Array, "restarts p"], memory: int) -> LBFGSState:
+    """States before the first evaluation, one per restart."""
+    return jax.vmap(lambda point: lbfgs_init(point, memory))(points)
+
+
+def _unravel(loss: StochasticLoss, starts: Parameters) -> Callable[[Array], Parameters]:
+    """Parameters from a point; `starts` gives the shapes only."""
+    unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], starts))[1]
+    return lambda point: loss.from_coordinates(unravel(point))
+
+
+@eqx.filter_jit
+def points_of(loss: StochasticLoss, starts: Parameters) -> Float[Array, "restarts p"]:
+    """Starting parameters as points in search coordinates, one per restart."""
+    return jax.vmap(lambda start: ravel_pytree(loss.coordinates(start))[0])(starts)
+
+
+@eqx.filter_jit
+def parameters_at(
+    loss: StochasticLoss, points: Array, starts: Parameters, leader: Array
+) -> Parameters:
+    """Parameters of one restart's point; `starts` gives the shapes only."""
+    return _unravel(loss, starts)(points[leader])
+
+
+@eqx.filter_jit
+def watched_at(
+    loss: StochasticLoss, points: Array, starts: Parameters, leader: Array
+) -> tuple[Array, Array]:
+    """Locations and scales of what the loss watches, at one restart's point."""
+    return loss.watched(_unravel(loss, starts)(points[leader]))
+
+
+def _value_and_gradient(
+    loss: StochasticLoss, noise: Any, count: Array, starts: Parameters, chunk: int
+) -> Any:
+    """The loss over the first `count` chunks of draws, and its gradient."""
+    parameters = _unravel(loss, starts)
+
+    def of_chunk(point: Array, part: Any) -> Array:
+        return loss.value(parameters(point), part, None)
+
+    def evaluate(point: Array) -> tuple[Array, Array]:
+        def add(i: Array, total: tuple[Array, Array]) -> tuple[Array, Array]:
+            part = jax.tree.map(
+                lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i * chunk, chunk), noise
+            )
+            value, gradient = jax.value_and_grad(of_chunk)(point, part)
+            return total[0] + value, total[1] + gradient
+
+        zero = (jnp.zeros((), point.dtype), jnp.zeros_like(point))
+        return jax.lax.fori_loop(0, count, add, zero)
+
+    return evaluate
+
+
+@eqx.filter_jit
+def advance(
+    loss: StochasticLoss,
+    search: LBFGSState,
+    noise: Any,
+    count: Array,
+    starts: Parameters,
+    chunk: int,
+    length: int,
+) -> tuple[LBFGSState, Float[Array, " restarts"], tuple[Array, Array]]:
+    """Advance all restarts by `length` evaluations.
+
+    Draws come in chunks of one size, of which the first `count` are used, so that more draws within
+    the padded noise do not compile again.
+
+    Args:
+        loss: the loss.
+        search: one state per restart.
+        noise: noise with a leading axis of draws, padded to a multiple of `chunk`.
+        count: number of chunks in use.
+        starts: starting parameters, for their shapes.
+        chunk: draws per chunk.
+        length: number of evaluations.
+
+    Returns:
+        The states after them, the values after the first evaluation, and how unsettled the watched
+        quantities are at the end (see `StochasticLoss.unsettled`), each by restart.
+    """
+    evaluate = _value_and_gradient(loss, noise, count, starts, chunk)
+    unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], starts))[1]
+    one = jax.vmap(lambda state: lbfgs_step(state, evaluate))
+
+    def body(i: Array, carry: tuple[LBFGSState, Array]) -> tuple[LBFGSState, Array]:
+        state = one(carry[0])
+        return state, jnp.where(i == 0, state.value, carry[1])
+
+    state, first = jax.lax.fori_loop(0, length, body, (search, search.value))
+    unsettled = jax.vmap(lambda p, g: loss.unsettled(unravel(p), unravel(g)))
+    return state, first, unsettled(state.point, state.gradient)
