@@ -259,8 +259,8 @@ def _standardizing(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"
 def _decorrelating(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "d d"]:
     """A matrix that makes columns uncorrelated with unit variance.
 
-    Directions that hardly vary (a hundredth of the average variance) are not blown up.
+    Directions that hardly vary (a thousandth of the average variance) are not blown up.
     """
     values, vectors = np.linalg.eigh(centered.T @ centered / len(centered))
-    floor = max(1e-2 * float(values.mean()), 1e-30)
+    floor = max(1e-3 * float(values.mean()), 1e-30)
     return vectors / np.sqrt(np.maximum(values, floor))

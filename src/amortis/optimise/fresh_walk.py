@@ -27,9 +27,9 @@ class Walk(eqx.Module):
     parameters: Parameters
     optimizer: Any
     average: Parameters
-    steps: Float[Array, " restarts"]
-    damping: Float[Array, " restarts"]
-    rollbacks: Int[Array, " restarts"]
+    steps: Float[Array, "*restarts"]
+    damping: Float[Array, "*restarts"]
+    rollbacks: Int[Array, "*restarts"]
 
 
 def first_walk(starts: Parameters, transformation: optax.GradientTransformation) -> Walk:

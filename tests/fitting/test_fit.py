@@ -1,0 +1,273 @@
+"""How a fit ends, what it returns, and what it refuses."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+
+from amortis import (
+    MLP,
+    ArgumentError,
+    Constant,
+    DiagonalNormal,
+    Fit,
+    FixedDraws,
+    FreshDraws,
+    Point,
+    Polynomial,
+    Status,
+    Table,
+    fit,
+    from_density,
+    from_numpyro,
+)
+from amortis._errors import NonFiniteDensityError
+from amortis.fitting.choose import choose_inference, choose_method
+from tests.exact_models import linear
+
+KEY = jax.random.key(5)
+
+
+@pytest.fixture(scope="module")
+def bound():
+    exact = linear.example(24)
+    return from_numpyro(linear.model, exact.x.astype(np.float32), exact.tau, exact.sigma)
+
+
+@pytest.fixture(scope="module")
+def curved():
+    """A model whose ELBO no short rule integrates: Poisson counts of a log-linear rate."""
+
+    def model(count):
+        theta = numpyro.sample("theta", dist.Normal(jnp.zeros(()), 1.0))
+        with numpyro.plate("rows", count.shape[0]):
+            z = numpyro.sample("z", dist.Normal(jnp.zeros(3), 1.5).to_event(1))
+            rate = jnp.exp(theta + z)
+            numpyro.sample("count", dist.Poisson(rate).to_event(1), obs=count)
+
+    counts = np.random.default_rng(0).poisson(3.0, size=(12, 3)).astype(np.float32)
+    return from_numpyro(model, counts)
+
+
+@pytest.fixture(scope="module")
+def default(bound):
+    return fit(bound, key=KEY)
+
+
+def same(one, other):
+    return jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), one, other))
+
+
+def test_the_default_fit_converges_and_says_what_it_is(bound, default):
+    assert default.status is Status.CONVERGED
+    assert isinstance(default.guide.inference, MLP)
+    assert isinstance(default.guide.global_family, DiagonalNormal)
+    assert repr(default) == f"Fit(MLP with {default.parameters} parameters, 24 rows, CONVERGED)"
+    assert default.parameters == 2 + (16 + 16) + (16 * 16 + 16) + 17 * 2 + 2
+    assert len(default.history.seconds) == len(default.history.objective) > 0
+    assert (np.diff(default.history.seconds) > 0).all()
+
+
+def test_a_fit_is_frozen(default):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        default.status = Status.STALLED
+
+
+@pytest.mark.parametrize("method", [FixedDraws(), FreshDraws(rate=0.1, iterations=100)])
+def test_the_same_key_gives_the_same_fit_and_another_gives_another(bound, method):
+    one, again, other = (
+        fit(bound, key=jax.random.key(seed), inference=MLP(width=3, depth=1), optimiser=method)
+        for seed in (0, 0, 1)
+    )
+    assert same(one.variational, again.variational)
+    np.testing.assert_array_equal(one.history.objective, again.history.objective)
+    assert one.elbo(key=KEY) == again.elbo(key=KEY)
+    assert not same(one.variational, other.variational)
+
+
+@pytest.mark.parametrize(
+    "method", [FixedDraws(), FreshDraws(rate=0.03, batch=8)], ids=["fixed", "fresh"]
+)
+def test_ctrl_c_returns_the_best_state_so_far(curved, method):
+    seen = []
+
+    def monitor(progress, parameters):
+        seen.append(parameters())
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    fitted = fit(curved, key=KEY, inference=Polynomial(1), optimiser=method, monitor=monitor)
+    assert fitted.status is Status.INTERRUPTED
+    assert len(fitted.history.seconds) == 2
+    assert same(fitted.variational, seen[-1])
+    assert np.isfinite(fitted.elbo(key=KEY, draws=8).mean)
+
+
+def test_draws_and_iterations_that_run_out_say_so(curved):
+    few = FixedDraws(draws=4, most_draws=16, tolerance=1e-7, sd_tolerance=1e-7)
+    exhausted = fit(curved, key=KEY, inference=Polynomial(1), optimiser=few)
+    assert exhausted.status is Status.DRAWS_EXHAUSTED
+    assert exhausted.history.draws[0] == 4
+    assert exhausted.history.draws[-1] <= 16
+    short = FixedDraws(evaluations=1)
+    assert fit(curved, key=KEY, optimiser=short).status is Status.ITERATIONS_EXHAUSTED
+    short = FreshDraws(rate=1e-3, iterations=1)
+    assert fit(curved, key=KEY, optimiser=short).status is Status.ITERATIONS_EXHAUSTED
+
+
+def test_growing_draws_agree_with_fresh_ones(curved):
+    fitted = fit(curved, key=KEY, inference=Table())
+    assert fitted.status is Status.CONVERGED
+    assert len(set(fitted.history.draws)) > 1
+    # What the optimiser claims is what fresh draws measure: 4 standard errors (6e-5) and slack.
+    estimate = fitted.elbo(key=KEY, draws=4000)
+    claimed = fitted.history.objective[-1]
+    assert abs(claimed - estimate.mean) < 4 * estimate.se + 5e-3 * curved.size
+
+
+def test_restarts_run_together_and_the_best_is_kept():
+    # Two modes in theta, and the data prefer the far one slightly: starts fall on either side.
+    def log_local(theta, z, x):
+        center = theta["a"] ** 2
+        return -0.5 * z["z"] ** 2 - 0.5 * (x - center - z["z"]) ** 2
+
+    model = from_density(
+        lambda theta: 3.0 * theta["a"],
+        log_local,
+        np.full(20, 4.0, np.float32),
+        globals_={"a": ()},
+        locals_={"z": ()},
+    )
+    alone = [
+        float(fit(model, key=jax.random.key(seed), inference=Constant()).global_moments()[0][0])
+        for seed in range(6)
+    ]
+    assert min(alone) < 0 < max(alone)
+    wrong = jax.random.key(int(np.argmin(alone)))
+    together = fit(model, key=wrong, inference=Constant(), restarts=8)
+    assert together.status is Status.CONVERGED
+    np.testing.assert_allclose(together.global_moments()[0], [2.0], atol=0.1)
+
+
+@pytest.mark.parametrize(
+    "method", [FixedDraws(), FreshDraws(rate=0.3)], ids=["fixed", "fresh"]
+)
+def test_regions_where_the_density_is_not_finite_are_rolled_back(method):
+    # NaN for theta beyond 1.5, next to the optimum at 1: first steps lead into it.
+    def log_prior(theta):
+        return jnp.where(theta["t"] > 1.5, jnp.nan, 0.0)
+
+    model = from_density(
+        log_prior,
+        lambda theta, z, x: -0.5 * z["z"] ** 2 - 50.0 * (x - theta["t"] - z["z"]) ** 2,
+        np.full(40, 1.0, np.float32),
+        globals_={"t": ()},
+        locals_={"z": ()},
+    )
+    fitted = fit(model, key=KEY, inference=Constant(), optimiser=method, globals_=Point())
+    assert fitted.status.settled
+    np.testing.assert_allclose(fitted.global_moments()[0], [1.0], atol=0.1)
+    assert np.isfinite(fitted.history.objective).all()
+
+
+def test_a_density_that_is_finite_in_narrow_factors_only_is_started_narrow():
+    # sqrt(1 - z^2) is NaN for draws beyond one, which a unit factor always has.
+    model = from_density(
+        lambda theta: -0.5 * theta["t"] ** 2,
+        lambda theta, z, x: 50 * jnp.log1p(-(z["z"] ** 2)) - 0.5 * (x - z["z"] - theta["t"]) ** 2,
+        np.linspace(-0.1, 0.1, 10, dtype=np.float32),
+        globals_={"t": ()},
+        locals_={"z": ()},
+    )
+    fitted = fit(model, key=KEY, inference=Constant())
+    assert float(fitted.guide.offset[-1]) < 0.0
+    assert fitted.status.settled
+    assert np.isfinite(fitted.history.objective).all()
+
+
+@pytest.mark.parametrize("method", [FixedDraws(), FreshDraws(rate=0.1)], ids=["fixed", "fresh"])
+def test_a_density_that_is_finite_at_a_point_only_is_refused(method):
+    model = from_density(
+        lambda theta: -0.5 * theta["t"] ** 2,
+        lambda theta, z, x: jnp.where(jnp.abs(z["z"]) > 1e-6, jnp.nan, 0.0 * x),
+        np.zeros(10, np.float32),
+        globals_={"t": ()},
+        locals_={"z": ()},
+    )
+    with pytest.raises(NonFiniteDensityError, match=r"not finite at any of 2 starts") as caught:
+        fit(model, key=KEY, inference=Constant(), optimiser=method, restarts=2)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_requests_are_refused_in_one_line(bound, default):
+    requests = {
+        r"restarts is 0; expected at least 1": lambda: fit(bound, key=KEY, restarts=0),
+        r"draws is 0; expected at least 1": lambda: default.elbo(key=KEY, draws=0),
+        r"draws is -1; expected at least 1": lambda: default.posterior(key=KEY, draws=-1),
+        r"locals_ is Point\(\); expected a family": lambda: fit(bound, key=KEY, locals_=Point()),
+    }
+    for message, call in requests.items():
+        with pytest.raises(ArgumentError, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_one_draw_has_no_standard_error(default):
+    one = default.elbo(key=KEY, draws=1)
+    assert np.isfinite(one.mean)
+    assert np.isnan(one.se)
+    several = default.elbo(key=KEY, draws=8)
+    assert several.se > 0
+    assert str(several) == f"{several.mean:.2f} ± {several.se:.2f} nats, total"
+    assert {v.shape for v in default.posterior(key=KEY, draws=1).values()} == {(1,), (1, 24)}
+
+
+def test_draws_in_blocks_are_as_good_as_in_one(bound, default, monkeypatch):
+    monkeypatch.setattr("amortis.fitting.record._BLOCK_NUMBERS", 24 * 8)
+    estimate = default.elbo(key=KEY, draws=32)
+    posterior = default.posterior(key=KEY, draws=21)
+    assert {name: v.shape for name, v in posterior.items()} == {"theta": (21,), "z": (21, 24)}
+    assert len(np.unique(posterior["theta"])) == 21  # no block repeats another's draws
+    monkeypatch.undo()
+    other = default.elbo(key=jax.random.key(9), draws=400)
+    assert abs(estimate.mean - other.mean) < 4 * (estimate.se + other.se)
+
+
+@pytest.mark.parametrize(
+    ("rows", "inference", "kind"),
+    [
+        (4_000_000 // 128, Table(), FixedDraws),
+        (4_000_000 // 128 + 1, Table(), FreshDraws),
+        (250_000, MLP(), FixedDraws),
+        (250_001, MLP(), FreshDraws),
+        (250_000, Constant(), FixedDraws),
+        (250_001, Polynomial(), FreshDraws),
+    ],
+)
+def test_the_method_follows_from_the_sizes(bound, rows, inference, kind):
+    assert type(choose_method(dataclasses.replace(bound, size=rows), inference)) is kind
+
+
+def test_wide_rows_and_many_locals_count_for_more(bound):
+    wide = dataclasses.replace(bound, size=100_000, inputs=jnp.zeros((1, 784)))
+    assert isinstance(choose_method(wide, MLP()), FreshDraws)
+    many = dataclasses.replace(bound, size=100_000, locals_={"z": (8,)})
+    assert isinstance(choose_method(many, MLP()), FreshDraws)
+
+
+def test_the_function_follows_from_the_inputs(bound):
+    assert isinstance(choose_inference(bound), MLP)
+    blind = dataclasses.replace(bound, inputs=jnp.zeros((24, 0)))
+    assert isinstance(choose_inference(blind), Table)
+
+
+def test_a_fit_can_cross_a_jit_boundary(default):
+    mean, _ = jax.jit(lambda variational: default.guide.global_moments(variational))(
+        default.variational
+    )
+    np.testing.assert_allclose(mean, default.global_moments()[0], rtol=1e-6)
+    assert isinstance(default, Fit)
