@@ -108,29 +108,36 @@ def test_ctrl_c_returns_the_best_state_so_far(curved, method):
 
 
 def test_draws_and_iterations_that_run_out_say_so(curved):
-    few = FixedDraws(draws=4, most_draws=16, tolerance=1e-7, sd_tolerance=1e-7)
+    few = FixedDraws(draws=15, most_draws=32, tolerance=1e-7, sd_tolerance=1e-7)
     exhausted = fit(curved, key=KEY, inference=Polynomial(1), optimiser=few)
     assert exhausted.status is Status.DRAWS_EXHAUSTED
-    assert exhausted.history.draws[0] == 4
-    assert exhausted.history.draws[-1] <= 16
+    assert list(np.unique(exhausted.history.draws)) == [16, 32]
     short = FixedDraws(evaluations=1)
     assert fit(curved, key=KEY, optimiser=short).status is Status.ITERATIONS_EXHAUSTED
     short = FreshDraws(rate=1e-3, iterations=1)
     assert fit(curved, key=KEY, optimiser=short).status is Status.ITERATIONS_EXHAUSTED
 
 
-def test_growing_draws_agree_with_fresh_ones(curved):
-    fitted = fit(curved, key=KEY, inference=Table())
+@pytest.mark.parametrize("function", [Table(), Polynomial(2)], ids=["table", "quadratic"])
+def test_growing_draws_agree_with_fresh_ones(function):
+    def model(count):
+        theta = numpyro.sample("theta", dist.Normal(jnp.zeros(()), 1.0))
+        with numpyro.plate("rows", count.shape[0]):
+            z = numpyro.sample("z", dist.Normal(jnp.zeros(()), 1.5))
+            numpyro.sample("count", dist.Poisson(jnp.exp(theta + z)), obs=count)
+
+    counts = np.random.default_rng(0).poisson(3.0, size=12).astype(np.float32)
+    fitted = fit(from_numpyro(model, counts), key=KEY, inference=function)
     assert fitted.status is Status.CONVERGED
     assert len(set(fitted.history.draws)) > 1
     # What the optimiser claims is what fresh draws measure: 4 standard errors (6e-5) and slack.
     estimate = fitted.elbo(key=KEY, draws=4000)
     claimed = fitted.history.objective[-1]
-    assert abs(claimed - estimate.mean) < 4 * estimate.se + 5e-3 * curved.size
+    assert abs(claimed - estimate.mean) < 4 * estimate.se + 5e-3 * 12
 
 
 def test_restarts_run_together_and_the_best_is_kept():
-    # Two modes in theta, and the data prefer the far one slightly: starts fall on either side.
+    # Modes at -2 and 2, the second slightly better; starts fall on either side.
     def log_local(theta, z, x):
         center = theta["a"] ** 2
         return -0.5 * z["z"] ** 2 - 0.5 * (x - center - z["z"]) ** 2
@@ -142,13 +149,15 @@ def test_restarts_run_together_and_the_best_is_kept():
         globals_={"a": ()},
         locals_={"z": ()},
     )
+    def choice(key, restarts=1):
+        return fit(model, key=key, inference=Constant(), globals_=Point(), restarts=restarts)
+
     alone = [
-        float(fit(model, key=jax.random.key(seed), inference=Constant()).global_moments()[0][0])
-        for seed in range(6)
+        float(choice(jax.random.key(seed)).global_moments()[0][0]) for seed in range(6)
     ]
     assert min(alone) < 0 < max(alone)
     wrong = jax.random.key(int(np.argmin(alone)))
-    together = fit(model, key=wrong, inference=Constant(), restarts=8)
+    together = choice(wrong, restarts=8)
     assert together.status is Status.CONVERGED
     np.testing.assert_allclose(together.global_moments()[0], [2.0], atol=0.1)
 
