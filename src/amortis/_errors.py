@@ -49,6 +49,10 @@ class NoLocalPlateError(ModelError):
     """No latent site has one entry per row of the data."""
 
 
+class NoObservationError(ModelError):
+    """No observed site or factor reads the data."""
+
+
 class AmbiguousPlateError(ModelError):
     """Several plates could be the local one."""
 

@@ -99,7 +99,9 @@ def parameters_of(loss, seed=0):
     """Starting parameters moved by noise of size 0.2, so that nothing is zero by symmetry."""
     leaves, structure = jax.tree.flatten(loss.guide.init(jax.random.key(seed)))
     generator = np.random.default_rng(seed)
-    moved = [leaf + jnp.asarray(0.2 * generator.normal(size=leaf.shape), leaf.dtype) for leaf in leaves]
+    moved = [
+        leaf + jnp.asarray(0.2 * generator.normal(size=leaf.shape), leaf.dtype) for leaf in leaves
+    ]
     return jax.tree.unflatten(structure, moved)
 
 

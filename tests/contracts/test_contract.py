@@ -52,9 +52,7 @@ def test_shapes_and_number_of_parameters(bound, family, function, gradient):
         raw = loss.guide.local_raw(parameters, bound.inputs[index], index)
         one = jax.tree.map(lambda leaf: leaf[0], batch(noise, index))
         theta, z = loss.guide.sample(parameters, raw, one)
-        draws = elbo_draws(
-            bound, loss.guide, loss.gradient, parameters, batch(noise, index), index
-        )
+        draws = elbo_draws(bound, loss.guide, loss.gradient, parameters, batch(noise, index), index)
         return raw, theta, z, draws, loss.guide.entropy(parameters, raw), loss.watched(parameters)
 
     index = jnp.asarray([3, 1])

@@ -149,12 +149,11 @@ def test_restarts_run_together_and_the_best_is_kept():
         globals_={"a": ()},
         locals_={"z": ()},
     )
+
     def choice(key, restarts=1):
         return fit(model, key=key, inference=Constant(), globals_=Point(), restarts=restarts)
 
-    alone = [
-        float(choice(jax.random.key(seed)).global_moments()[0][0]) for seed in range(6)
-    ]
+    alone = [float(choice(jax.random.key(seed)).global_moments()[0][0]) for seed in range(6)]
     assert min(alone) < 0 < max(alone)
     wrong = jax.random.key(int(np.argmin(alone)))
     together = choice(wrong, restarts=8)
@@ -162,9 +161,7 @@ def test_restarts_run_together_and_the_best_is_kept():
     np.testing.assert_allclose(together.global_moments()[0], [2.0], atol=0.1)
 
 
-@pytest.mark.parametrize(
-    "method", [FixedDraws(), FreshDraws(rate=0.3)], ids=["fixed", "fresh"]
-)
+@pytest.mark.parametrize("method", [FixedDraws(), FreshDraws(rate=0.3)], ids=["fixed", "fresh"])
 def test_regions_where_the_density_is_not_finite_are_rolled_back(method):
     # NaN for theta beyond 1.5, next to the optimum at 1: first steps lead into it.
     def log_prior(theta):

@@ -89,7 +89,7 @@ def test_moments_are_those_of_the_transformed_normals(fitted):
         scale = np.maximum(sd, 1e-9)
         # 512 points of a low-discrepancy rule: a hundredth of an sd, and three hundredths.
         assert (np.abs(got_mean - mean) < 0.01 * scale + 1e-12).all(), name
-        np.testing.assert_allclose(got_sd, sd, rtol=0.03, atol=1e-12)
+        np.testing.assert_allclose(got_sd, sd, rtol=0.03, atol=1e-7)
     assert moments["mix"][0].shape == (3,)
     assert moments["z"][0].shape == (4,)
 

@@ -60,7 +60,9 @@ def test_sites_are_laid_end_to_end_and_back(shapes, leading):
 
 
 def test_draws_entropies_and_densities_are_those_of_normals(key):
-    guide = Guide.for_model(bound(np.arange(6.0)), Polynomial(1), DiagonalNormal(), DiagonalNormal())
+    guide = Guide.for_model(
+        bound(np.arange(6.0)), Polynomial(1), DiagonalNormal(), DiagonalNormal()
+    )
     parameters = guide.init(key)
     index = jnp.asarray([4, 1])
     raw = guide.local_raw(parameters, jnp.asarray([[4.0], [1.0]]), index) + 0.3
@@ -95,7 +97,9 @@ def test_it_starts_near_zero_at_unit_scale(key, function):
     assert np.abs(means).max() < 0.6
     assert np.abs(log_sds).max() < 0.6
     narrow = guide.starting_at(-2.0).local_raw(parameters, jnp.asarray(inputs), None)
-    np.testing.assert_allclose(np.split(np.asarray(narrow), 2, axis=1)[1], log_sds - 2.0, atol=1e-12)
+    np.testing.assert_allclose(
+        np.split(np.asarray(narrow), 2, axis=1)[1], log_sds - 2.0, atol=1e-12
+    )
     center, log_sd = np.split(np.asarray(parameters["globals"]), 2)
     assert np.abs(center).max() < 0.6
     assert np.abs(log_sd - np.log(0.1)).max() < 0.6
@@ -166,5 +170,5 @@ def test_a_model_without_globals_has_an_elbo(key, gradient):
     parameters = guide.init(key)
     noise = Noise(jnp.zeros((2, 0)), jnp.ones((2, 4, 3)), jnp.full(2, 0.5))
     values = elbo_draws(model, guide, gradient, parameters, noise, None)
-    # At the start q is N(0, 1), and z = 1: -log q(z) is the entropy, and both cancel log p's square.
+    # At the start q is N(0, 1), and z = 1: -log q(z) leaves the constants that log p lacks.
     np.testing.assert_allclose(values, np.full(2, 6.0 * np.log(2 * np.pi)), rtol=1e-12)

@@ -58,7 +58,9 @@ def test_a_batch_is_the_same_rows_of_the_whole(name, key, x64):
     context = jax.random.normal(key, (6, 2))
     whole = function(parameters, context, None)
     index = jnp.asarray([4, 1, 1])
-    np.testing.assert_allclose(function(parameters, context[index], index), whole[index], rtol=1e-12)
+    np.testing.assert_allclose(
+        function(parameters, context[index], index), whole[index], rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

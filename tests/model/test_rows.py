@@ -139,7 +139,10 @@ def test_from_density_adds_the_log_determinants_of_its_constraints():
     )
     assert dict(bound.locals_) == {"rate": (), "share": (2,)}
     theta = {"shape": jnp.asarray(0.2)}
-    z = {"rate": jnp.asarray(generator.normal(size=6)), "share": jnp.asarray(generator.normal(size=(6, 2)))}
+    z = {
+        "rate": jnp.asarray(generator.normal(size=6)),
+        "share": jnp.asarray(generator.normal(size=(6, 2))),
+    }
     values = bound.constrain(theta, z)
     np.testing.assert_allclose(values["share"].sum(axis=1), np.ones(6), rtol=1e-12)
     local = bound.log_local(theta, z)

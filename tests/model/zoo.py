@@ -44,7 +44,7 @@ def plain(x, sd):
 
 
 def dim_minus_two(x):
-    """Rows on the second axis from the right; columns in an inner plate with latents of their own."""
+    """Rows on the second axis from the right; an inner plate with latents of its own."""
     theta = numpyro.sample("theta", dist.Normal(_zero(), 1.0))
     with numpyro.plate("rows", x.shape[0], dim=-2):
         z = numpyro.sample("z", dist.Normal(theta, 1.0))  # (N, 1)
@@ -228,15 +228,17 @@ CASES = {
     "row_wise_sd": Case(plain, (_data(N), np.abs(_data(N)) + 0.1), _SCALAR, {"z": ()}),
     "pandas": Case(plain, (Column(_data(N)),), _SCALAR, {"z": ()}, kwargs={"sd": 0.7}),
     "list": Case(plain, ([0.5 * i for i in range(N)], 0.7), _SCALAR, {"z": ()}),
-    "dim_minus_two": Case(dim_minus_two, (_data(N, 3),), _SCALAR, {"z": (1,), "w": (3,)}, local="rows"),
+    "dim_minus_two": Case(
+        dim_minus_two, (_data(N, 3),), _SCALAR, {"z": (1,), "w": (3,)}, local="rows"
+    ),
     "inner_plate": Case(inner_plate_of_data, (_data(N, 3),), {"loading": (3,)}, {"z": (1,)}),
-    "rows_on_the_right": Case(rows_on_the_right, (_data(N, 2),), _SCALAR, {"z": (), "w": (2,)}, local="rows"),
+    "rows_on_the_right": Case(
+        rows_on_the_right, (_data(N, 2),), _SCALAR, {"z": (), "w": (2,)}, local="rows"
+    ),
     "vectors": Case(vectors, (_data(N, 3),), {"weights": (3, 2)}, {"z": (2,)}),
     "multivariate": Case(multivariate, (_data(N, 2),), {"mean": (2,)}, {"z": (2,)}),
     "expanded": Case(expanded, (_data(N),), _SCALAR, {"z": ()}, plate="z"),
-    "expanded_to_event": Case(
-        expanded_to_event, (_data(N, 2),), _SCALAR, {"z": (2,)}, plate="z"
-    ),
+    "expanded_to_event": Case(expanded_to_event, (_data(N, 2),), _SCALAR, {"z": (2,)}, plate="z"),
     "several_locals": Case(
         several_locals,
         (_data(N), _SHARES),
@@ -262,17 +264,13 @@ CASES = {
         {"z": ()},
         kwargs={"weights": np.linspace(0.5, 1.5, N)},
     ),
-    "factors_and_masks": Case(
-        factors_and_masks, (_data(N), _DATA["flag"]), _SCALAR, {"z": ()}
-    ),
+    "factors_and_masks": Case(factors_and_masks, (_data(N), _DATA["flag"]), _SCALAR, {"z": ()}),
     "subsampled_by_index": Case(
         subsampled_by_index, (_data(N), 4), _SCALAR, {"z": ()}, whole={"batch": N}
     ),
     "subsampled": Case(subsampled, (_data(N, 2), 4), _SCALAR, {"z": ()}, whole={"batch": N}),
     "size_written_in": Case(size_written_in, (_data(N),), _SCALAR, {"z": ()}),
-    "by_plate": Case(
-        crossed, (_data(N, 3),), {"v": (3,)}, {"u": (1,)}, local="rows", plate="rows"
-    ),
+    "by_plate": Case(crossed, (_data(N, 3),), {"v": (3,)}, {"u": (1,)}, local="rows", plate="rows"),
     "by_site": Case(crossed, (_data(N, 3),), {"v": (3,)}, {"u": (1,)}, local="u", plate="rows"),
     "no_globals": Case(no_globals, (_data(N),), {}, {"z": ()}),
     "table_of_constants": Case(table_of_constants, (_data(N),), {"theta": (N,)}, {"z": ()}),

@@ -15,7 +15,6 @@ def parts():
 
 
 def test_the_log_density_is_the_sum_of_normal_log_densities(parts):
-    value, mean, log_sd = parts
     got = numerics.log_density(*(jnp.asarray(part) for part in parts))
     expected = sum(stats.norm.logpdf(v, m, np.exp(r)) for v, m, r in zip(*parts, strict=True))
     np.testing.assert_allclose(float(got), expected, rtol=1e-12)

@@ -67,7 +67,9 @@ def test_noise_that_all_rows_share_is_the_same_noise_for_each(bound):
     parameters, noise = problem.parameters_of(loss), problem.noise_of(3, rows=1)
     wide = eqx.tree_at(lambda n: n.z, noise, jnp.tile(noise.z, (1, ROWS, 1)))
     np.testing.assert_allclose(
-        float(loss.value(parameters, noise, None)), float(loss.value(parameters, wide, None)), rtol=1e-12
+        float(loss.value(parameters, noise, None)),
+        float(loss.value(parameters, wide, None)),
+        rtol=1e-12,
     )
 
 

@@ -35,7 +35,7 @@ def test_a_bowl_is_minimised(name):
 def test_noise_is_averaged_out(name):
     loss = Toy(toys.bowl, 2, scale=0.1)
     outcome = minimise(METHODS[name], loss, starts([4.0, -3.0]), key=KEY)
-    assert outcome.status in (Status.CONVERGED, Status.DRAWS_EXHAUSTED)
+    assert outcome.status.settled or outcome.status is Status.DRAWS_EXHAUSTED
     np.testing.assert_allclose(outcome.parameters, [1.0, 1.0], atol=0.05)
 
 

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from amortis._errors import ArgumentError, NonFiniteDensityError
+from amortis._errors import NonFiniteDensityError
+from amortis._require import require_count, require_kind
 from amortis._types import Parameters, RandomKey
 from amortis.families import AbstractFamily, DiagonalNormal
 from amortis.fitting.choose import choose_inference, choose_method
@@ -76,8 +77,17 @@ def fit(
         >>> fitted.status.name
         'CONVERGED'
     """
-    if restarts < 1:
-        raise ArgumentError(f"restarts is {restarts}; expected at least 1: leave it out for one")
+    require_count("number of", "restarts", restarts, "leave it out for one")
+    require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
+    for name, value, kind, example in (
+        ("inference", inference, AbstractInferenceFunction, "amortis.MLP()"),
+        ("globals_", globals_, AbstractFamily, "amortis.DiagonalNormal()"),
+        ("locals_", locals_, AbstractFamily, "amortis.DiagonalNormal()"),
+        ("optimiser", optimiser, AbstractMethod, "amortis.FixedDraws()"),
+        ("gradient", gradient, AbstractGradient, "amortis.StickTheLanding()"),
+    ):
+        if value is not None:
+            require_kind(name, value, kind, example)
     inference = choose_inference(model) if inference is None else inference
     guide = Guide.for_model(
         model,

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from amortis import numerics
-from amortis._errors import ArgumentError
+from amortis._require import require_count
 from amortis._types import Parameters, RandomKey
 from amortis.fitting.estimate import Estimate
 from amortis.guide import Guide, Noise
@@ -65,7 +65,7 @@ class Fit(eqx.Module):
         Raises:
             ArgumentError: draws below one.
         """
-        _require_draws(draws)
+        require_count("number of", "draws", draws, "ask for more")
         pairs = (draws + 1) // 2
         per_block = max(_BLOCK_NUMBERS // (2 * self._numbers_per_draw()), 1)
         values: list[np.ndarray] = []
@@ -90,7 +90,7 @@ class Fit(eqx.Module):
         Raises:
             ArgumentError: draws below one.
         """
-        _require_draws(draws)
+        require_count("number of", "draws", draws, "ask for more")
         per_block = max(_BLOCK_NUMBERS // self._numbers_per_draw(), 1)
         blocks: list[dict[str, np.ndarray]] = []
         for i, start in enumerate(range(0, draws, per_block)):
@@ -110,11 +110,16 @@ class Fit(eqx.Module):
             By site, (mean, sd), each of the site's shape in the model; sds of point estimates are
             zero.
         """
-        return _moments(self._arrays(), self._moment_points())
-
-    def _moment_points(self) -> int:
-        most = max(_BLOCK_NUMBERS // self._numbers_per_draw(), 8)
-        return min(_MOMENT_POINTS, 2 ** int(math.log2(most)))
+        guide = self.guide
+        rule = numerics.low_discrepancy(
+            _MOMENT_POINTS, guide.z.dimension + guide.theta.dimension
+        ).astype(jnp.result_type(float))
+        per_block = _whole_fraction(_BLOCK_NUMBERS // self._numbers_per_draw())
+        parts = [
+            _sums(self._arrays(), jnp.asarray(rule[start : start + per_block]))
+            for start in range(0, _MOMENT_POINTS, per_block)
+        ]
+        return {name: _combined([part[name] for part in parts]) for name in parts[0]}
 
     def local_moments(self) -> tuple[Float[Array, "rows d"], Float[Array, "rows d"]]:
         """Means and standard deviations of the unconstrained locals, sites laid end to end.
@@ -155,9 +160,9 @@ class _Fitted(eqx.Module):
     variational: Parameters
 
 
-def _require_draws(draws: int) -> None:
-    if draws < 1:
-        raise ArgumentError(f"draws is {draws}; expected at least 1: ask for more")
+def _whole_fraction(most: int) -> int:
+    """The largest power of two up to `most` and the number of points, so that blocks are equal."""
+    return min(_MOMENT_POINTS, 2 ** int(math.log2(max(most, 1))))
 
 
 def _independent(fitted: _Fitted, key: RandomKey, draws: int) -> Noise:
@@ -196,16 +201,26 @@ def _constrained(fitted: _Fitted, noise: Noise) -> dict[str, Array]:
 
 
 @eqx.filter_jit
-def _moments(fitted: _Fitted, points: int) -> dict[str, tuple[Array, Array]]:
-    guide = fitted.guide
-    d_theta, d_z = guide.theta.dimension, guide.z.dimension
-    joint = jnp.asarray(numerics.low_discrepancy(points, d_z + d_theta), jnp.result_type(float))
-    noise = Noise.equal(joint[:, d_z:], joint[:, None, :d_z])
-    values = _constrained(fitted, noise)
-    result = {
-        name: (jnp.mean(value, axis=0), jnp.std(value, axis=0)) for name, value in values.items()
+def _sums(fitted: _Fitted, rule: Array) -> dict[str, tuple[Array, Array, Array]]:
+    """Sums, sums of squares about the block's own mean, and that mean, over points of a rule."""
+    d_z = fitted.guide.z.dimension
+    values = _constrained(fitted, Noise.equal(rule[:, d_z:], rule[:, None, :d_z]))
+    return {
+        name: (
+            jnp.sum(value, axis=0),
+            jnp.sum(jnp.square(value - jnp.mean(value, axis=0)), axis=0),
+            jnp.mean(value, axis=0),
+        )
+        for name, value in values.items()
     }
-    return result
+
+
+def _combined(parts: list[tuple[Array, Array, Array]]) -> tuple[Array, Array]:
+    """Mean and sd from the sums of equal blocks, without the cancellation of E[v^2] - E[v]^2."""
+    total, within, means = (jnp.stack(column) for column in zip(*parts, strict=True))
+    mean = jnp.sum(total, axis=0) / _MOMENT_POINTS
+    between = _MOMENT_POINTS / len(parts) * jnp.square(means - mean)
+    return mean, jnp.sqrt(jnp.sum(within + between, axis=0) / _MOMENT_POINTS)
 
 
 @eqx.filter_jit

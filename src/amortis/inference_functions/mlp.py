@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amortis._errors import ArgumentError
+from amortis._require import require_count
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.inference_functions.interface import AbstractInferenceFunction, FunctionShape
 
@@ -41,9 +41,8 @@ class MLP(AbstractInferenceFunction):
     activation: Callable[[Array], Array] = eqx.field(static=True, default=jnp.tanh)
 
     def __check_init__(self) -> None:
-        for name, value in (("width", self.width), ("depth", self.depth)):
-            if value < 1:
-                raise ArgumentError(f"MLP {name} is {value}; expected at least 1: raise it")
+        require_count("MLP", "width", self.width)
+        require_count("MLP", "depth", self.depth)
 
     @property
     def owns_rows(self) -> bool:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amortis._errors import ArgumentError
+from amortis._require import require_count
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.inference_functions.interface import AbstractInferenceFunction, FunctionShape
 
@@ -35,11 +36,7 @@ class Polynomial(AbstractInferenceFunction):
     degree: int = eqx.field(static=True, default=1)
 
     def __check_init__(self) -> None:
-        if self.degree < 1:
-            raise ArgumentError(
-                f"Polynomial degree is {self.degree}; expected at least 1: use Constant() for "
-                f"degree zero"
-            )
+        require_count("Polynomial", "degree", self.degree, "use Constant() for degree zero")
 
     @property
     def owns_rows(self) -> bool:

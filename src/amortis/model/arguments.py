@@ -120,12 +120,21 @@ def _name(path: Any, positional: tuple[str, ...]) -> str:
 
 
 def _as_arrays(value: Any) -> Any:
-    """Read pandas columns and lists of numbers as arrays; leave every other value as it is."""
+    """Read pandas columns and (nested) lists of numbers as arrays; leave other values alone."""
     if hasattr(value, "to_numpy"):
         return value.to_numpy()
-    if isinstance(value, list) and value and all(isinstance(v, int | float) for v in value):
+    if isinstance(value, np.ma.MaskedArray):
+        return value.filled(np.nan) if value.dtype.kind == "f" else value.filled()
+    if isinstance(value, list | tuple) and _is_table_of_numbers(value):
         return np.asarray(value)
     return value
+
+
+def _is_table_of_numbers(value: Any) -> bool:
+    """Whether nested lists or tuples hold numbers only, and so mean an array."""
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and all(_is_table_of_numbers(v) for v in value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_array(leaf: Any) -> bool:
@@ -154,7 +163,22 @@ def _checked(name: str, leaf: Any) -> Any:
         raise DataError(f"data {name!r} is empty, shape {leaf.shape}; expected at least one row")
     if leaf.dtype.kind == "f":
         _refuse_non_finite(name, np.asarray(leaf))
+    _refuse_out_of_range(name, leaf)
     return jnp.asarray(leaf)
+
+
+def _refuse_out_of_range(name: str, leaf: Any) -> None:
+    """JAX in 32 bit would wrap large integers and turn large floats into infinity, silently."""
+    target = jax.dtypes.canonicalize_dtype(leaf.dtype)
+    if leaf.dtype.itemsize <= target.itemsize:
+        return
+    limits = np.iinfo(target) if target.kind in "iu" else np.finfo(target)
+    low, high = float(np.min(leaf)), float(np.max(leaf))
+    if low < float(limits.min) or high > float(limits.max):
+        raise DataError(
+            f"data {name!r} has values from {low:.6g} to {high:.6g}, beyond {target}; expected "
+            f"values that 32 bit can hold: rescale or recode them, or enable JAX's 64 bit"
+        )
 
 
 def _refuse_non_finite(name: str, array: np.ndarray) -> None:

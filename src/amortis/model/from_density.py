@@ -9,7 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array
 from numpyro.distributions import biject_to, constraints
 
-from amortis._errors import DataError, ModelRaisedError, NoLocalPlateError, UnequalLengthsError
+from amortis._errors import (
+    DataError,
+    ModelRaisedError,
+    NoLocalPlateError,
+    UnequalLengthsError,
+    UnsupportedSiteError,
+)
 from amortis._types import Rows, Sites, Values
 from amortis.model.arguments import read_arguments
 from amortis.model.checks import check_start
@@ -67,6 +73,7 @@ def from_density(
         raise NoLocalPlateError(
             "locals_ is empty; expected at least one local site with its shape, as in {'z': ()}"
         )
+    _check_names(globals_, locals_, supports or {})
     rows, inputs, input_names, size = _read_rows(data)
     known = dict(supports or {})
     bijections = {n: biject_to(known.get(n, constraints.real)) for n in (*globals_, *locals_)}
@@ -102,6 +109,22 @@ def _read_rows(data: Any) -> tuple[Rows, Array, tuple[str, ...], int]:
     rows = jax.tree.unflatten(template.structure, arrays)[0][0]
     inputs, input_names = as_inputs(arrays, template.row_names(), size)
     return rows, inputs, input_names, size
+
+
+def _check_names(
+    globals_: Mapping[str, Any], locals_: Mapping[str, Any], supports: Mapping[str, Any]
+) -> None:
+    both = sorted(set(globals_) & set(locals_))
+    unknown = sorted(set(supports) - set(globals_) - set(locals_))
+    if both:
+        raise UnsupportedSiteError(
+            f"site {both[0]!r} is in globals_ and in locals_; expected each site once: rename one"
+        )
+    if unknown:
+        raise UnsupportedSiteError(
+            f"supports names {unknown[0]!r}; expected one of the sites {[*globals_, *locals_]}: "
+            f"correct the name"
+        )
 
 
 class _Bijections(eqx.Module):

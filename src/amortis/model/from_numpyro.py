@@ -5,7 +5,13 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from amortis._errors import ModelRaisedError, SlicingError, UnequalLengthsError
+from amortis._errors import (
+    ModelRaisedError,
+    NoObservationError,
+    SlicingError,
+    UnequalLengthsError,
+)
+from amortis._require import require_callable
 from amortis.model.arguments import Arguments, read_arguments
 from amortis.model.checks import check_identity, check_start
 from amortis.model.inputs import as_inputs
@@ -57,8 +63,14 @@ def from_numpyro(
         >>> bound.size, dict(bound.globals_), dict(bound.locals_)
         (20, {'theta': ()}, {'z': ()})
     """
+    require_callable("the model", function)
     arguments = read_arguments(function, args, kwargs)
     found = _inspect(arguments)
+    if not any(site.observed for site in found.sites):
+        raise NoObservationError(
+            "the model has no observed site and no factor; expected data to condition on: pass "
+            "obs= to the sample statement of the data"
+        )
     lengths = arguments.lengths()
     axis = find_local_axis(found.sites, tuple(lengths.values()), local)
     size, subsample = found.plates.get(axis.name, (axis.size, axis.size))

@@ -3,10 +3,9 @@
 * One or two latents per row: a tensor Gauss-Hermite rule, the same for all rows, times a short
   symmetric rule for the globals. The product matters: noise that all rows share adds up over rows,
   and any correlation with the globals' noise would be amplified N times.
-* More latents, and rows share a function: errors of single rows average over rows, so every row
-  gets its own reflection of a short whitened rule, and signs of globals and locals are crossed.
-* More latents, and rows have parameters of their own: each row would fit the few draws that it
-  sees, so the whitened rule itself takes the place of the Gauss-Hermite rule.
+* More latents: every row gets its own reflection of a short whitened rule, so that errors of single
+  rows average over rows, and signs of globals and locals are crossed. Rows with parameters of their
+  own fit the draws that they see, so they start with more draws, which grow faster.
 """
 
 import math
@@ -21,7 +20,7 @@ from amortis._types import RandomKey
 from amortis.guide import Guide, Noise
 
 _MOST_GRID_DIMENSIONS = 2
-_REFLECTED_FIRST, _PRODUCT_FIRST, _RULE_FIRST = 8, {1: 16, 2: 72}, 32
+_REFLECTED_FIRST, _OWN_FIRST, _PRODUCT_FIRST = 8, 32, {1: 16, 2: 72}
 _MOST_FIRST = 128
 _MOST_GLOBAL_POINTS = 64
 
@@ -35,17 +34,20 @@ def first_draws(guide: Guide) -> int:
     Returns:
         A number of draws, a multiple of four.
     """
+    if _is_product(guide):
+        return _PRODUCT_FIRST[max(guide.z.dimension, 1)]
     # Four points per dimension can be whitened; twice that where signs cross with the globals'.
     whitened = (8 if _spread(guide) else 4) * _power_of_two(guide.z.dimension)
-    if _is_product(guide):
-        return _PRODUCT_FIRST.get(guide.z.dimension, max(_RULE_FIRST, whitened))
+    least = _OWN_FIRST if guide.inference.owns_rows else _REFLECTED_FIRST
     # Four times a power of two that makes the second moments of all noise exact.
     exact = max(whitened, 4 * _power_of_two(_spread(guide)))
-    return min(max(_REFLECTED_FIRST, exact), _MOST_FIRST)
+    return min(max(least, exact), _MOST_FIRST)
 
 
 def more_draws(guide: Guide, draws: int) -> int:
-    """The next number of draws: twice as many, or four times where both parts of a product grow.
+    """The next number of draws: twice as many, or four times.
+
+    Four times where both parts of a product grow, and where rows fit the draws that they see.
 
     Args:
         guide: tells whether rows share a function.
@@ -54,7 +56,7 @@ def more_draws(guide: Guide, draws: int) -> int:
     Returns:
         The next number.
     """
-    return 4 * draws if _is_product(guide) else 2 * draws
+    return 4 * draws if _is_product(guide) or guide.inference.owns_rows else 2 * draws
 
 
 def fixed_noise(guide: Guide, key: RandomKey, draws: int) -> Noise:
@@ -62,7 +64,7 @@ def fixed_noise(guide: Guide, key: RandomKey, draws: int) -> Noise:
 
     Args:
         guide: tells dimensions, number of rows, and whether rows share a function.
-        key: random key of the reflections; the rules of separate rows are deterministic.
+        key: random key of the reflections; Gauss-Hermite rules are deterministic.
         draws: number of draws S, a multiple of four.
 
     Returns:
@@ -123,7 +125,7 @@ def _global_points(guide: Guide, draws: int) -> int:
 
 
 def _is_product(guide: Guide) -> bool:
-    return guide.z.dimension <= _MOST_GRID_DIMENSIONS or guide.inference.owns_rows
+    return guide.z.dimension <= _MOST_GRID_DIMENSIONS
 
 
 def _spread(guide: Guide) -> int:

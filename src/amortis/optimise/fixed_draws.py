@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from amortis._errors import ArgumentError
+from amortis._require import require_count, require_positive
 from amortis._types import Parameters, RandomKey
 from amortis.optimise.fixed_search import (
     advance,
@@ -72,7 +72,7 @@ class FixedDraws(AbstractMethod):
 
     Attributes:
         draws: draws to start with, rounded up to a multiple of four; by default what the loss
-            asks for: 8 to 64.
+            asks for.
         most_draws: draws at which growing ends with `Status.DRAWS_EXHAUSTED`; the first number of
             draws grows once in any case, to be compared with.
         tolerance: agreement asked of the objective, in nats per datum.
@@ -99,19 +99,11 @@ class FixedDraws(AbstractMethod):
     memory: int = eqx.field(static=True, default=20)
 
     def __check_init__(self) -> None:
-        for name, value in (
-            ("draws", 2 if self.draws is None else self.draws),
-            ("most_draws", self.most_draws),
-            ("evaluations", self.evaluations),
-            ("memory", self.memory),
-        ):
-            if value < 1:
-                raise ArgumentError(f"FixedDraws {name} is {value}; expected at least 1: raise it")
+        for name in ("draws", "most_draws", "evaluations", "memory"):
+            if getattr(self, name) is not None:
+                require_count("FixedDraws", name, getattr(self, name))
         for name in ("tolerance", "mean_tolerance", "sd_tolerance"):
-            if not getattr(self, name) > 0:
-                raise ArgumentError(
-                    f"FixedDraws {name} is {getattr(self, name)}; expected a positive number"
-                )
+            require_positive("FixedDraws", name, getattr(self, name))
 
     def init(self, loss: StochasticLoss, starts: Parameters, key: RandomKey) -> _FixedState:
         draws = loss.first_draws if self.draws is None else 4 * ((self.draws + 3) // 4)
@@ -152,7 +144,7 @@ class FixedDraws(AbstractMethod):
             leader=leader,
             objective=-float(after[leader]),
             decrease=float(before[leader] - after[leader]),
-            measured=float(before[leader]) if first_look else state.measured,
+            measured=float(before[state.leader]) if first_look else state.measured,
             evaluations=state.evaluations + _BLOCK,
             level_evaluations=state.level_evaluations + _BLOCK,
         )
@@ -179,7 +171,7 @@ class FixedDraws(AbstractMethod):
         return parameters_at(loss, state.search.point, state.starts, jnp.asarray(state.leader))
 
     def _compare(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
-        """Compare a settled level with the one before; end, or go on with twice the draws."""
+        """Compare a settled level with the one before; end, or go on with more draws."""
         watched = watched_at(loss, state.search.point, state.starts, jnp.asarray(state.leader))
         location, scale = (np.asarray(values, np.float64) for values in watched)
         found = _Settled(-state.objective, location, scale)

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Float
 
-from amortis._errors import ArgumentError
+from amortis._require import require_count, require_positive
 from amortis._types import Parameters, RandomKey
 from amortis.optimise.batches import Epochs, seed_of
 from amortis.optimise.fresh_walk import Walk, advance_walk, at_new_rate, first_walk
@@ -22,6 +22,9 @@ _ADAM = optax.chain(optax.scale_by_adam(), optax.scale(-1.0))
 """Made once: a transformation is a set of closures, and new ones would compile everything again."""
 
 _TRIAL_BLOCKS = 2
+_LADDER_ITERATIONS, _UNTRIED_RATE = 5000, 0.01
+"""With fewer iterations in all, trying rates would take too large a share of them."""
+
 _SHORTEST_BLOCK, _LONGEST_BLOCK = 40, 160
 _DECAY = 0.25
 _LAST_RATE = 1e-3
@@ -44,6 +47,8 @@ class _FreshState:
     kept_loss: float
     first_loss: float
     settled_at: float | None
+    ladder: tuple[float, ...]
+    trials: "tuple[_FreshState, ...]"
     status: Status | None
 
 
@@ -82,15 +87,12 @@ class FreshDraws(AbstractMethod):
     iterations: int = eqx.field(static=True, default=100_000)
 
     def __check_init__(self) -> None:
-        for name, value in (
-            ("draws", self.draws),
-            ("batch", 1 if self.batch is None else self.batch),
-            ("iterations", self.iterations),
-        ):
-            if value < 1:
-                raise ArgumentError(f"FreshDraws {name} is {value}; expected at least 1: raise it")
-        if self.rate is not None and not self.rate > 0:
-            raise ArgumentError(f"FreshDraws rate is {self.rate}; expected a positive number")
+        require_count("FreshDraws", "draws", self.draws)
+        require_count("FreshDraws", "iterations", self.iterations)
+        if self.batch is not None:
+            require_count("FreshDraws", "batch", self.batch)
+        if self.rate is not None:
+            require_positive("FreshDraws", "rate", self.rate)
 
     def init(self, loss: StochasticLoss, starts: Parameters, key: RandomKey) -> _FreshState:
         order_key, key = jax.random.split(key)
@@ -110,23 +112,27 @@ class FreshDraws(AbstractMethod):
             kept_loss=np.inf,
             first_loss=np.inf,
             settled_at=None,
+            ladder=(),
+            trials=(),
             status=None,
         )
         if self.optimizer is not None:
             return state
-        if self.rate is not None:
-            return dataclasses.replace(state, rate=self.rate, first_rate=self.rate)
-        return self._best_rate(loss, state)
+        if self.rate is not None or self.iterations < _LADDER_ITERATIONS:
+            rate = _UNTRIED_RATE if self.rate is None else self.rate
+            return dataclasses.replace(state, rate=rate, first_rate=rate)
+        return dataclasses.replace(state, ladder=_RATES)
 
     def step(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
+        if state.ladder:
+            return self._try_rate(loss, state)
         state = self._block(loss, state)
         if int(np.min(state.walk.rollbacks)) >= _MOST_ROLLBACKS:
-            return dataclasses.replace(state, walk=state.kept, status=Status.DIVERGED)
+            return dataclasses.replace(state, status=Status.DIVERGED)
         if state.iterations >= self.iterations:
             return dataclasses.replace(state, status=Status.ITERATIONS_EXHAUSTED)
         trace = state.trace[:, state.leader]
-        if trace[-1] > state.first_loss > state.kept_loss:
-            # Worse than where it all began: a finite blow-up, which no single step shows.
+        if self._blown_up(state, trace):
             return self._slower(state, state.kept)
         return self._settle(state, trace) if self.plateau.settled(trace) else state
 
@@ -147,8 +153,11 @@ class FreshDraws(AbstractMethod):
         )
 
     def best(self, loss: StochasticLoss, state: _FreshState) -> Parameters:
-        leader = state.leader
-        return jax.tree.map(lambda leaf: leaf[leader], state.walk.average)
+        level = float(state.recent.mean()) if len(state.recent) else np.inf
+        # Within the noise the present average is better; well above it something went wrong.
+        worse = level > state.kept_loss + 10 * self.plateau.tolerance
+        walk, leader = (state.kept if worse else state.walk), state.leader
+        return jax.tree.map(lambda leaf: leaf[leader], walk.average)
 
     def _transformation(self) -> optax.GradientTransformation:
         if self.optimizer is not None:
@@ -165,6 +174,7 @@ class FreshDraws(AbstractMethod):
         per_epoch = state.epochs.per_epoch
         length = -(-_SHORTEST_BLOCK // per_epoch) * per_epoch
         length = _LONGEST_BLOCK if length > _LONGEST_BLOCK else length
+        length = max(min(length, self.iterations - state.iterations), 1)
         index, epochs = state.epochs.take(length)
         keys = jax.random.split(state.key, length + 1)
         whole = state.epochs.batch == loss.size
@@ -197,26 +207,39 @@ class FreshDraws(AbstractMethod):
             first_loss=level if np.isinf(state.first_loss) else state.first_loss,
         )
 
-    def _best_rate(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
-        """Try each rate on the same draws and rows, and go on from the best one's state."""
-        tried: list[_FreshState] = []
-        for rate in _RATES:
-            trial = dataclasses.replace(state, rate=rate, first_rate=rate)
-            for _ in range(_TRIAL_BLOCKS):
-                trial = self._block(loss, trial)
-            tried.append(trial)
-        return min(tried, key=lambda trial: float(np.min(trial.trace[-1])))
+    def _try_rate(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
+        """Try the next rate on the same draws and rows; after the last, go on from the best."""
+        rate, *rest = state.ladder
+        start = state.trials[0] if state.trials else state
+        trial = dataclasses.replace(start, rate=rate, first_rate=rate, ladder=(), trials=())
+        for _ in range(_TRIAL_BLOCKS):
+            trial = self._block(loss, trial)
+        tried = (state if state.trials else dataclasses.replace(state, ladder=()),)
+        trials = (state.trials or tried) + (trial,)
+        best = min(trials[1:], key=lambda t: float(np.min(t.trace[-1])))
+        spent = sum(t.iterations for t in trials[1:])
+        if rest:
+            return dataclasses.replace(best, iterations=spent, ladder=tuple(rest), trials=trials)
+        return dataclasses.replace(best, iterations=spent)
+
+    def _blown_up(self, state: _FreshState, trace: Float[np.ndarray, " blocks"]) -> bool:
+        """Whether the loss is back where it all began, and by more than the noise of a block."""
+        spread = float(np.median(np.abs(np.diff(trace)))) if len(trace) > 2 else 0.0
+        lowest = _LAST_RATE * state.first_rate
+        far = trace[-1] > max(state.first_loss, state.kept_loss) + 10 * spread
+        return bool(far and np.isfinite(state.kept_loss) and state.rate * _DECAY >= lowest)
 
     def _settle(self, state: _FreshState, trace: Float[np.ndarray, " blocks"]) -> _FreshState:
         """End if this rate gained nothing on the one before, else go on with a lower one."""
         settled_at = float(np.mean(trace[-max(len(trace) // 4, 2) :]))
         gained = np.inf if state.settled_at is None else state.settled_at - settled_at
+        # Both levels are known to about the tolerance, hence twice.
+        if abs(gained) <= 2 * self.plateau.tolerance:
+            return dataclasses.replace(state, status=Status.CONVERGED)
         if state.rate * _DECAY < _LAST_RATE * state.first_rate:
-            return dataclasses.replace(state, status=Status.CONVERGED)
-        if gained < -2 * self.plateau.tolerance:
+            return dataclasses.replace(state, status=Status.STALLED)
+        if gained < 0:
             return self._slower(state, state.kept)
-        if gained <= self.plateau.tolerance:
-            return dataclasses.replace(state, status=Status.CONVERGED)
         return dataclasses.replace(self._slower(state, state.walk), settled_at=settled_at)
 
     def _slower(self, state: _FreshState, walk: Walk) -> _FreshState:

@@ -11,14 +11,14 @@ class Status(enum.Enum):
         "The optimum still moved with fresh draws at the largest number of draws allowed."
     )
     ITERATIONS_EXHAUSTED = "The largest number of iterations was reached before the loss settled."
-    STALLED = "No smaller step improved the loss: it has settled as far as its precision allows."
+    STALLED = "Smaller steps no longer settle the loss within its tolerance."
     DIVERGED = "The loss stayed non-finite after rolling back; the last finite state is kept."
     INTERRUPTED = "Interrupted; the best state so far is kept."
 
     @property
     def settled(self) -> bool:
         """Whether the result can be taken as an optimum of its objective."""
-        return self in (Status.CONVERGED, Status.STALLED)
+        return self is Status.CONVERGED
 
     def __str__(self) -> str:
         return f"{self.name}: {self.value}"

@@ -1,0 +1,281 @@
+"""Calibration of the plateau rule on recorded noisy traces of fits whose true loss is known.
+
+    python benchmarks/stopping.py --out benchmarks/results/stopping.json [--cache out/stopping]
+
+Every trace is a run of Adam at one learning rate, as `FreshDraws` makes it: block averages of the
+loss, new draws and rows at every step. Beside each entry stands the loss of the same parameters on
+fixed low-noise draws of all rows, so that what was still to be gained is known. Recordings are kept
+in the cache, one file per problem; a second call only evaluates. docs/stopping.md holds the output.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from scipy.ndimage import median_filter
+from scipy.optimize import isotonic_regression
+
+import amortis
+from amortis.experiments import linear, nonlinear
+from amortis.experiments.comparison import Setting
+from amortis.guide import Guide
+from amortis.objectives import NegativeElbo
+from amortis.optimise import fresh_draws
+from amortis.optimise.batches import Epochs
+from amortis.optimise.fresh_walk import advance_walk, at_new_rate, first_walk
+
+RATES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
+FIRST_BLOCKS, SECOND_BLOCKS, CUT = 120, 100, 16
+"""Blocks at the first rate, at a quarter of it, and where the second run leaves the first."""
+EARLIEST = 12
+"""Entries before any rule may look; a trace counts if it is still improving there."""
+UNSTABLE = 0.1
+"""Runs whose true loss jumps by more nats per datum than this from block to block are left out."""
+TOLERANCE = 1e-3
+
+Rule = Callable[[np.ndarray], bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A model, an inference function and the settings of the stochastic loss."""
+
+    model: str
+    inference: str
+    rows: int
+    batch: int
+    draws: int
+    seeds: int
+
+    @property
+    def name(self) -> str:
+        return "-".join(str(value) for value in dataclasses.astuple(self))
+
+
+PROBLEMS = (
+    Problem("linear", "polynomial", 500, 500, 2, 40),
+    Problem("linear", "polynomial", 2000, 64, 2, 120),
+    Problem("linear", "table", 500, 500, 2, 60),
+    Problem("linear", "table", 2000, 256, 2, 60),
+    Problem("linear", "table", 10_000, 1024, 2, 10),
+    Problem("linear", "table", 500, 64, 8, 100),
+    Problem("linear", "mlp", 1000, 64, 2, 120),
+    Problem("linear", "mlp", 500, 500, 4, 15),
+    Problem("nonlinear", "table", 500, 500, 2, 40),
+    Problem("nonlinear", "table", 1000, 128, 4, 60),
+    Problem("nonlinear", "mlp", 500, 500, 2, 20),
+    Problem("nonlinear", "mlp", 1000, 64, 4, 60),
+    Problem("nonlinear", "mlp", 10_000, 256, 2, 10),
+    Problem("ppca", "polynomial", 500, 64, 4, 60),
+    Problem("ppca", "mlp", 500, 64, 2, 60),
+    Problem("ppca", "mlp", 300, 300, 8, 15),
+)
+INFERENCE = {
+    "polynomial": amortis.Polynomial(1),
+    "table": amortis.Table(),
+    "mlp": amortis.MLP(),
+}
+LOW_NOISE_DRAWS = {"linear": 16, "nonlinear": 64, "ppca": 32}
+
+
+def ppca(x: Any) -> None:
+    """Probabilistic PCA with two latents."""
+    columns = x.shape[1]
+    loading = numpyro.sample("w", dist.Normal(jnp.zeros((2, columns)), 1.0).to_event(2))
+    sd = numpyro.sample("sd", dist.LogNormal(0.0, 1.0))
+    with numpyro.plate("rows", x.shape[0]):
+        z = numpyro.sample("z", dist.Normal(jnp.zeros(2), 1.0).to_event(1))
+        numpyro.sample("x", dist.Normal(z @ loading, sd).to_event(1), obs=x)
+
+
+def bind(name: str, rows: int, seed: int) -> amortis.LatentModel:
+    if name == "linear":
+        return amortis.from_numpyro(linear.model, 3.0 + linear.simulate(rows, seed=seed))
+    if name == "nonlinear":
+        x = nonlinear.simulate(Setting.PAPER, rows, seed).x
+        return amortis.from_numpyro(nonlinear.model, x)
+    generator = np.random.default_rng(seed)
+    signal = generator.normal(size=(rows, 2)) @ generator.normal(size=(2, 8))
+    return amortis.from_numpyro(ppca, signal + 0.5 * generator.normal(size=(rows, 8)))
+
+
+def loss_of(problem: Problem, seed: int) -> NegativeElbo:
+    model = bind(problem.model, problem.rows, seed)
+    globals_ = amortis.Point() if problem.model == "ppca" else amortis.DiagonalNormal()
+    inference = INFERENCE[problem.inference]
+    guide = Guide.for_model(model, inference, globals_, amortis.DiagonalNormal())
+    return NegativeElbo(model, guide, amortis.ClosedFormEntropy())
+
+
+@eqx.filter_jit
+def advance(
+    loss: NegativeElbo, walk: Any, keys: Any, index: Any, rates: Any, draws: int, noise: Any
+) -> tuple[Any, jax.Array]:
+    """One block of all seeds: the walk, and (mean of the noisy losses, low-noise loss) of each."""
+
+    def one(walk: Any, key: Any, index: Any, rate: Any) -> tuple[Any, jax.Array]:
+        length = fresh_draws._SHORTEST_BLOCK if index is None else len(index)
+        keys = jax.random.split(key, length)
+        walk, losses = advance_walk(loss, walk, keys, index, rate, fresh_draws._ADAM, draws)
+        truth = loss.value(jax.tree.map(lambda leaf: leaf[0], walk.parameters), noise, None)
+        return walk, jnp.stack([losses.mean(), truth])
+
+    return jax.vmap(one, in_axes=(0, 0, None if index is None else 0, 0))(walk, keys, index, rates)
+
+
+def record(problem: Problem, seed: int) -> dict[str, np.ndarray]:
+    """Traces of shape (seeds, blocks, 2) at a first rate, and at a quarter of it from an early cut.
+
+    Blocks and averages are those of `FreshDraws`. Seeds differ in start, rows, draws and rate.
+    """
+    loss, seeds = loss_of(problem, seed), problem.seeds
+    noise = loss.fixed_noise(jax.random.key(seed), LOW_NOISE_DRAWS[problem.model])
+    noise = jax.tree.map(jnp.asarray, noise)
+    start_key, key = jax.random.split(jax.random.key(seed))
+    starts = jax.vmap(jax.vmap(loss.guide.init))(jax.random.split(start_key, (seeds, 1)))
+    walk = jax.vmap(lambda start: first_walk(start, fresh_draws._ADAM))(starts)
+    rates = jnp.asarray([RATES[i % len(RATES)] for i in range(seeds)])
+    epochs = [Epochs(problem.rows, problem.batch, 1000 * seed + i) for i in range(seeds)]
+    per_epoch = epochs[0].per_epoch
+    length = -(-fresh_draws._SHORTEST_BLOCK // per_epoch) * per_epoch
+    length = fresh_draws._LONGEST_BLOCK if length > fresh_draws._LONGEST_BLOCK else length
+
+    def run(walk: Any, rates: Any, blocks: int) -> tuple[Any, np.ndarray]:
+        nonlocal key, epochs
+        seen: list[np.ndarray] = []
+        for _ in range(blocks):
+            block_key, key = jax.random.split(key)
+            index = None
+            if problem.batch < problem.rows:
+                taken = [epoch.take(length) for epoch in epochs]
+                epochs = [epoch for _, epoch in taken]
+                index = jnp.asarray(np.stack([rows for rows, _ in taken]))
+            keys = jax.random.split(block_key, seeds)
+            walk, values = advance(loss, walk, keys, index, rates, problem.draws, noise)
+            seen.append(np.asarray(values, np.float64))
+        return walk, np.stack(seen, axis=1)
+
+    cut, early = run(walk, rates, CUT)
+    _, late = run(cut, rates, FIRST_BLOCKS - CUT)
+    _, second = run(jax.vmap(at_new_rate)(cut), fresh_draws._DECAY * rates, SECOND_BLOCKS)
+    first = np.concatenate([early, late], axis=1)
+    return {"first": first, "second": second, "steps": np.asarray(length)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """What a rule sees, and what was still to be gained after each entry, in nats per datum."""
+
+    entries: np.ndarray
+    remaining: np.ndarray
+    steps: int
+
+    @property
+    def noise(self) -> float:
+        late = self.entries[len(self.entries) // 2 :]
+        return float(np.sqrt(0.5 * np.mean(np.diff(late) ** 2)))
+
+    def reached(self, tolerance: float) -> int:
+        """The first entry after which no more than the tolerance was to be gained."""
+        return int(np.argmax(self.remaining <= tolerance))
+
+
+def remaining(loss: np.ndarray) -> np.ndarray:
+    """How far the true loss still falls: a falling curve through it, less its level at the end."""
+    level = np.median(loss[-(len(loss) // 5) :])
+    curve = isotonic_regression(median_filter(loss, 9, mode="nearest"), increasing=False).x
+    return np.where(np.arange(len(loss)) < len(loss) - 1, np.maximum(curve - level, 0.0), 0.0)
+
+
+def traces_of(recorded: dict[str, np.ndarray]) -> Iterator[Trace | None]:
+    """All traces of a recording; None for a run that is unstable at its rate."""
+    for part in ("first", "second"):
+        for seen, loss in np.moveaxis(recorded[part], 2, 1):
+            jumps = np.sqrt(0.5 * np.mean(np.diff(loss[len(loss) // 2 :]) ** 2))
+            stable = np.isfinite(seen).all() and jumps < UNSTABLE
+            yield Trace(seen, remaining(loss), int(recorded["steps"])) if stable else None
+
+
+def relative_change(window: int, tolerance: float) -> Rule:
+    """The median relative change of the last entries is small, as in Stan's ADVI."""
+
+    def settled(trace: np.ndarray) -> bool:
+        recent = trace[-window - 1 :]
+        changes = np.abs(np.diff(recent) / recent[1:])
+        return len(trace) > window and bool(np.median(changes) <= tolerance)
+
+    return settled
+
+
+def extrapolated(confidence: float, entries: int, tolerance: float) -> Rule:
+    """The line through the second half, continued for the length of the trace, falls by little."""
+
+    def settled(trace: np.ndarray) -> bool:
+        half = trace[len(trace) // 2 :]
+        at = np.arange(len(half)) - (len(half) - 1) / 2
+        spread = float(at @ at)
+        error = np.sqrt(0.5 * np.mean(np.diff(half) ** 2) / spread)
+        drop = (-(at @ half) / spread + confidence * error) * len(trace)
+        return len(trace) >= entries and bool(drop <= tolerance)
+
+    return settled
+
+
+def rules(tolerance: float) -> dict[str, Rule]:
+    plateau = {
+        f"`Plateau(confidence={c:g}, entries={n})`": amortis.Plateau(tolerance, c, n).settled
+        for c, n in ((1, 12), (1, 24), (2, 12), (2, 24), (2, 40), (3, 24), (3, 40), (3, 60))
+    }
+    return plateau | {
+        "extrapolated line, 1 s.e., 24 entries": extrapolated(1.0, 24, tolerance),
+        "extrapolated line, 2 s.e., 24 entries": extrapolated(2.0, 24, tolerance),
+        "median relative change of 10 entries ≤ 1e-2": relative_change(10, 1e-2),
+        "median relative change of 10 entries ≤ tolerance": relative_change(10, tolerance),
+    }
+
+
+def fired(rule: Rule, trace: Trace) -> int | None:
+    """The entry at which a rule stops a trace."""
+    for count in range(EARLIEST, len(trace.entries) + 1):
+        if rule(trace.entries[:count]):
+            return count - 1
+    return None
+
+
+def score(rule: Rule, traces: list[Trace], tolerance: float) -> dict[str, Any]:
+    """False stops, delay and misses of one rule."""
+    at = [fired(rule, trace) for trace in traces]
+    left = np.array([0.0 if i is None else t.remaining[i] for i, t in zip(at, traces, strict=True)])
+    first = np.array([trace.remaining[EARLIEST - 1] for trace in traces])
+    row: dict[str, Any] = {}
+    for multiple in (2, 5):
+        improving = first > multiple * tolerance
+        row[f"false_{multiple}"] = float(np.mean(left[improving] > multiple * tolerance))
+        row[f"improving_{multiple}"] = int(improving.sum())
+    done = [
+        (i - t.reached(tolerance), t.steps)
+        for i, t, r, f in zip(at, traces, left, first, strict=True)
+        if i is not None and f > 2 * tolerance and r <= 2 * tolerance
+    ]
+    delays = np.array([blocks for blocks, _ in done])
+    row["delay"], row["delay_90"] = (float(np.quantile(delays, q)) for q in (0.5, 0.9))
+    row["delay_steps"] = float(np.median([blocks * steps for blocks, steps in done]))
+    half = [
+        i
+        for i, t in zip(at, traces, strict=True)
+        if t.reached(tolerance) <= len(t.entries) // 2 - EARLIEST
+    ]
+    row["never"] = float(np.mean([i is None for i in half])) if half else None
+    return row
