@@ -1,6 +1,6 @@
 """The race: seconds to come and stay within 0.01 nats per datum of the best known ELBO.
 
-    python benchmarks/race.py --out benchmarks/results/race.json
+    python benchmarks/race.py
 
 Contestants are processes of their own on the same data: amortis (nothing chosen but the inference
 function) against the paper's algorithm in eager PyTorch (Adam, 100 draws, at learning rates 1e-3

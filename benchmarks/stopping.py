@@ -10,6 +10,7 @@ in the cache, one file per problem; a second call only evaluates. docs/stopping.
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import platform
@@ -77,11 +78,19 @@ PROBLEMS = (
     Problem("nonlinear", "table", 1000, 128, 4, 60),
     Problem("nonlinear", "mlp", 500, 500, 2, 20),
     Problem("nonlinear", "mlp", 1000, 64, 4, 60),
-    Problem("nonlinear", "mlp", 10_000, 256, 2, 10),
-    Problem("ppca", "polynomial", 500, 64, 4, 60),
+    Problem("nonlinear", "mlp", 2000, 256, 2, 20),
+    Problem("ppca", "polynomial", 500, 64, 4, 80),
     Problem("ppca", "mlp", 500, 64, 2, 60),
-    Problem("ppca", "mlp", 300, 300, 8, 15),
+    Problem("ppca", "mlp", 300, 300, 8, 10),
 )
+FITS = (
+    Problem("linear", "polynomial", 10_000, 1024, 2, 3),
+    Problem("linear", "table", 10_000, 1024, 2, 3),
+    Problem("nonlinear", "table", 1000, 1000, 2, 3),
+    Problem("nonlinear", "mlp", 1000, 1000, 2, 3),
+    Problem("nonlinear", "mlp", 10_000, 64, 2, 3),
+)
+"""Whole fits; the last number counts seeds."""
 INFERENCE = {
     "polynomial": amortis.Polynomial(1),
     "table": amortis.Table(),
@@ -279,3 +288,135 @@ def score(rule: Rule, traces: list[Trace], tolerance: float) -> dict[str, Any]:
     ]
     row["never"] = float(np.mean([i is None for i in half])) if half else None
     return row
+
+
+def by_noise(rule: Rule, traces: list[Trace], tolerance: float) -> list[dict[str, Any]]:
+    """The score of one rule, apart for traces of little and of much noise per entry."""
+    edges = (0.0, 4.0, 8.0, 16.0, np.inf)
+    rows: list[dict[str, Any]] = []
+    for low, high in itertools.pairwise(edges):
+        chosen = [t for t in traces if low * tolerance <= t.noise < high * tolerance]
+        rows.append({"low": low, "high": high} | score(rule, chosen, tolerance))
+    return rows
+
+
+def whole_fits() -> list[dict[str, Any]]:
+    """How far whole fits end from the best known, by the settings of the rule."""
+    rows: list[dict[str, Any]] = []
+    for problem in FITS:
+        loss = loss_of(problem, seed=7)
+        noise = jax.tree.map(jnp.asarray, loss.fixed_noise(jax.random.key(0), 64))
+        truth = eqx.filter_jit(lambda p, loss=loss, noise=noise: loss.value(p, noise, None))
+        inference = INFERENCE[problem.inference]
+        key = jax.random.key(1)
+        best = amortis.fit(loss.model, key=key, inference=inference, optimiser=amortis.FixedDraws())
+        for plateau in (amortis.Plateau(confidence=1.0, entries=12), amortis.Plateau()):
+            method = amortis.FreshDraws(problem.draws, problem.batch, plateau=plateau)
+            fits = [
+                amortis.fit(
+                    loss.model, key=jax.random.key(i), inference=inference, optimiser=method
+                )
+                for i in range(problem.seeds)
+            ]
+            short = [float(truth(f.variational) - truth(best.variational)) for f in fits]
+            steps = [int(fit.history.iterations[-1]) for fit in fits]
+            rows.append(
+                {
+                    "problem": f"{problem.model}, {problem.inference}, N={problem.rows}, "
+                    f"batch {problem.batch}",
+                    "confidence": plateau.confidence,
+                    "entries": plateau.entries,
+                    "worst": max(short),
+                    "median": float(np.median(short)),
+                    "steps": float(np.median(steps)),
+                    "converged": sum(f.status is amortis.Status.CONVERGED for f in fits),
+                    "seeds": problem.seeds,
+                }
+            )
+    return rows
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def line(name: str, row: dict[str, Any]) -> str:
+    return (
+        f"| {name} | {percent(row['false_2'])} | {percent(row['false_5'])} | {row['delay']:.0f} / "
+        f"{row['delay_90']:.0f} | {row['delay_steps']:.0f} | {percent(row['never'])} |"
+    )
+
+
+def report(result: dict[str, Any]) -> str:
+    """The tables as markdown."""
+    head = "false stops at 2× | at 5× | delay, blocks (median / 90 %) | steps | never |"
+    rule = "|---|---|---|---|---|---|"
+    lines = [f"| rule | {head}", rule]
+    lines += [line(name, row) for name, row in result["rules"].items()]
+    lines += ["", f"| noise of an entry, tolerances | {head}", rule]
+    for row in result["noise"]:
+        name = f"{row['low']:g} to {row['high']:g} ({row['improving_2']} traces)"
+        lines.append(line(name, row))
+    lines += [
+        "",
+        "| fit | rule | short of the best known, worst / median | steps | converged |",
+        "|---|---|---|---|---|",
+    ]
+    for row in result["fits"]:
+        lines.append(
+            f"| {row['problem']} | {row['confidence']:g} s.e., {row['entries']} entries | "
+            f"{row['worst']:.1e} / {row['median']:.1e} | {row['steps']:.0f} | "
+            f"{row['converged']} of {row['seeds']} |"
+        )
+    return "\n".join(lines)
+
+
+def recordings(cache: Path) -> Iterator[dict[str, np.ndarray]]:
+    """All recordings, from the cache where they are there."""
+    cache.mkdir(parents=True, exist_ok=True)
+    for seed, problem in enumerate(PROBLEMS):
+        path = cache / f"{problem.name}.npz"
+        if not path.exists():
+            started = time.perf_counter()
+            np.savez(path, **record(problem, seed))
+            print(f"{problem.name}: {time.perf_counter() - started:.0f} s", flush=True)
+        with np.load(path) as file:
+            yield dict(file)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Calibrate the plateau rule.")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file of the tables")
+    parser.add_argument("--cache", type=Path, default=Path("out/stopping"), help="recordings")
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    every = [trace for recorded in recordings(arguments.cache) for trace in traces_of(recorded)]
+    traces = [trace for trace in every if trace is not None]
+    result: dict[str, Any] = {
+        "tolerance": TOLERANCE,
+        "traces": len(every),
+        "unstable": len(every) - len(traces),
+        "improving": {
+            m: sum(bool(t.remaining[EARLIEST - 1] > m * TOLERANCE) for t in traces)
+            for m in (1, 2, 5)
+        },
+        "rules": {name: score(r, traces, TOLERANCE) for name, r in rules(TOLERANCE).items()},
+        "noise": by_noise(amortis.Plateau(TOLERANCE).settled, traces, TOLERANCE),
+        "fits": whole_fits(),
+        "seconds": time.perf_counter() - started,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, CPU",
+        "versions": {
+            "python": platform.python_version(),
+            "jax": jax.__version__,
+            "numpyro": numpyro.__version__,
+            "amortis": amortis.__version__,
+        },
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf8")
+    print(report(result))
+    print({key: result[key] for key in ("traces", "unstable", "improving", "seconds")})
+
+
+if __name__ == "__main__":
+    main()

@@ -60,7 +60,7 @@ def elbo_of(exact, fitted):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_best_elbo_is_reached(exact, fits, name):
     lost = exact.constant_shortfall if name == "constant" else 0.0
-    assert fits[name].status.settled
+    assert fits[name].status in (Status.CONVERGED, Status.STALLED)
     np.testing.assert_allclose(elbo_of(exact, fits[name]), exact.elbo - lost, atol=1e-6)
 
 

@@ -175,7 +175,7 @@ def test_regions_where_the_density_is_not_finite_are_rolled_back(method):
         locals_={"z": ()},
     )
     fitted = fit(model, key=KEY, inference=Constant(), optimiser=method, globals_=Point())
-    assert fitted.status.settled
+    assert fitted.status in (Status.CONVERGED, Status.STALLED)
     np.testing.assert_allclose(fitted.global_moments()[0], [1.0], atol=0.1)
     assert np.isfinite(fitted.history.objective).all()
 
@@ -191,7 +191,7 @@ def test_a_density_that_is_finite_in_narrow_factors_only_is_started_narrow():
     )
     fitted = fit(model, key=KEY, inference=Constant())
     assert float(fitted.guide.offset[-1]) < 0.0
-    assert fitted.status.settled
+    assert fitted.status in (Status.CONVERGED, Status.STALLED)
     assert np.isfinite(fitted.history.objective).all()
 
 

@@ -35,7 +35,7 @@ def test_a_bowl_is_minimised(name):
 def test_noise_is_averaged_out(name):
     loss = Toy(toys.bowl, 2, scale=0.1)
     outcome = minimise(METHODS[name], loss, starts([4.0, -3.0]), key=KEY)
-    assert outcome.status.settled or outcome.status is Status.DRAWS_EXHAUSTED
+    assert outcome.status in (Status.CONVERGED, Status.STALLED, Status.DRAWS_EXHAUSTED)
     np.testing.assert_allclose(outcome.parameters, [1.0, 1.0], atol=0.05)
 
 
@@ -96,7 +96,7 @@ def test_a_restart_that_is_not_finite_does_not_spoil_the_others(name):
 )
 def test_regions_that_are_not_finite_are_rolled_back(method):
     outcome = minimise(method, Toy(toys.walled, 2), starts([0.2, -4.0]), key=KEY)
-    assert outcome.status.settled
+    assert outcome.status in (Status.CONVERGED, Status.STALLED)
     assert np.isfinite(outcome.history.objective).all()
     np.testing.assert_allclose(outcome.parameters, [1.0, 1.0], atol=0.05)
 
@@ -191,14 +191,11 @@ def test_progress_stays_a_fraction_past_the_last_iteration():
     assert max(seen) == 1.0
 
 
-def test_the_learning_rate_is_chosen_from_a_ladder():
-    # Far from the minimum large rates win; where curvature is large they would be rolled back.
-    method = FreshDraws()
-    loss = Toy(toys.bowl, 2)
-    far = method.init(loss, starts([40.0, -30.0]), KEY)
-    near = method.init(Toy(toys.bowl, 2, scale=1.0), starts([1.01, 1.0]), KEY)
-    assert far.rate == 0.1
-    assert near.rate < 0.1
+@pytest.mark.parametrize("start", [[40.0, -30.0], [1.5, 0.5]], ids=["far", "near"])
+def test_the_learning_rate_is_chosen_to_suit_the_start(start):
+    outcome = minimise(FreshDraws(), Toy(toys.bowl, 2), starts(start), key=KEY)
+    assert outcome.status is Status.CONVERGED
+    np.testing.assert_allclose(outcome.parameters, [1.0, 1.0], atol=0.05)
 
 
 def test_minibatches_see_every_row():
@@ -243,4 +240,6 @@ def test_every_status_is_one_sentence():
         assert "\n" not in status.value
         assert ". " not in status.value
         assert str(status) == f"{status.name}: {status.value}"
-    assert {status.name for status in Status if status.settled} == {"CONVERGED", "STALLED"}
+    assert Status.CONVERGED.settled
+    ended_early = (Status.DIVERGED, Status.INTERRUPTED, Status.ITERATIONS_EXHAUSTED)
+    assert not any(status.settled for status in ended_early)

@@ -50,6 +50,7 @@ def check_identity(model: LatentModel, oracle: Oracle, *, rescaled: bool) -> Non
             f"expected sizes from shapes: write numpyro.plate({model.plate!r}, x.shape[0]), and "
             f"pass arrays with one entry per row as arguments"
         ) from error
+    _compare_priors(model, whole[0], whole[1], part[0], index)
     _compare_rows(model, whole[0], part[0], index)
     _compare_oracle(model, part, batch, model.size / batch if rescaled else 1.0)
     _compare_oracle(model, whole, model.size, 1.0)
@@ -118,6 +119,27 @@ def _evaluate(
     return jax.device_get(evaluate(model, theta, z, rows))
 
 
+def _compare_priors(
+    model: LatentModel,
+    whole: LogTerms,
+    moved: LogTerms,
+    part: LogTerms,
+    index: Array,
+) -> None:
+    """The prior part must move neither with the locals nor with the rows."""
+    if not np.isclose(whole.prior, moved.prior, rtol=1e-5, atol=1e-5, equal_nan=True):
+        raise SlicingError(
+            f"a term outside the local plate {model.plate!r} depends on local latents; expected "
+            f"every term with a local latent inside the plate: move it there"
+        )
+    if not np.isclose(part.prior, whole.prior, rtol=1e-3, atol=1e-3, equal_nan=True):
+        raise SlicingError(
+            f"the globals have another log prior with {index.shape[0]} rows than with all "
+            f"{model.size}: a term outside {model.plate!r} reads the data or their number; "
+            f"expected a prior that does not: compute such constants outside the model"
+        )
+
+
 def _compare_rows(model: LatentModel, whole: LogTerms, part: LogTerms, index: Array) -> None:
     if part.local.shape != index.shape or whole.local.shape != (model.size,):
         raise SlicingError(
@@ -126,7 +148,7 @@ def _compare_rows(model: LatentModel, whole: LogTerms, part: LogTerms, index: Ar
         )
     expected = np.asarray(whole.local)[np.asarray(index)]
     off = ~np.isclose(part.local, expected, rtol=1e-3, atol=1e-3, equal_nan=True)
-    if off.any() or not np.isclose(part.prior, whole.prior, rtol=1e-3, atol=1e-3, equal_nan=True):
+    if off.any():
         row = int(index[int(np.argmax(off))])
         raise SlicingError(
             f"row {row} has another log density among {index.shape[0]} rows than among all "
@@ -138,12 +160,7 @@ def _compare_rows(model: LatentModel, whole: LogTerms, part: LogTerms, index: Ar
 def _compare_oracle(
     model: LatentModel, result: tuple[LogTerms, LogTerms, np.ndarray], rows: int, weight: float
 ) -> None:
-    terms, moved, expected = result
-    if not np.isclose(terms.prior, moved.prior, rtol=1e-5, atol=1e-5, equal_nan=True):
-        raise SlicingError(
-            f"a term outside the local plate {model.plate!r} depends on local latents; expected "
-            f"every term with a local latent inside the plate: move it there"
-        )
+    terms, _, expected = result
     total = float(terms.prior + terms.log_det + weight * tree_sum(jnp.asarray(terms.local)))
     epsilon = float(np.finfo(np.asarray(terms.local).dtype).eps)
     size = float(np.abs(terms.prior) + np.abs(terms.log_det) + np.abs(terms.local).sum() * weight)

@@ -36,7 +36,7 @@ class AbstractDensity(eqx.Module):
 
     @abstractmethod
     def constrain(self, theta: Sites, z: Sites, rows: Rows) -> Values:
-        """Map unconstrained values to their supports, local sites with rows first."""
+        """Map unconstrained values to their supports, in the shapes the user's model has."""
 
 
 class LatentModel(eqx.Module):
@@ -146,7 +146,7 @@ class LatentModel(eqx.Module):
             rows: a batch made by `rows`; all data if left out.
 
         Returns:
-            Constrained values by site; local sites keep rows on their first axis.
+            Constrained values by site, and deterministic sites, in the shapes the model has.
         """
         return self.density.constrain(theta, z, self.data if rows is None else rows)
 

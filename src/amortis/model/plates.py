@@ -100,7 +100,7 @@ def _refuse_several(
     if crossing:
         raise CrossedPlatesError(
             f"latents are drawn in plates {listed}, which cross at site {crossing[0]!r}; one of "
-            f"them must be the local plate and the latents of the other count as globals: pass "
+            f"them must be the local plate, and latents outside it count as globals: pass "
             f"local={candidates[0]!r} (rows of the data run along it)"
         )
     raise AmbiguousPlateError(

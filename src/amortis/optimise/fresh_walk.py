@@ -16,8 +16,9 @@ class Walk(eqx.Module):
     """Where the restarts are; every leaf has a leading axis of restarts.
 
     Attributes:
-        parameters: current parameters, always finite.
+        parameters: current parameters, where the next step evaluates the loss.
         optimizer: optax's state.
+        sound: the last parameters at which loss and gradient were finite, to go back to.
         average: weighted average of the iterates at this rate.
         steps: steps at this rate.
         damping: factor on the step size, halved by every rollback.
@@ -26,6 +27,7 @@ class Walk(eqx.Module):
 
     parameters: Parameters
     optimizer: Any
+    sound: Parameters
     average: Parameters
     steps: Float[Array, "*restarts"]
     damping: Float[Array, "*restarts"]
@@ -43,6 +45,7 @@ def first_walk(starts: Parameters, transformation: optax.GradientTransformation)
     return Walk(
         parameters=starts,
         optimizer=jax.vmap(transformation.init)(starts),
+        sound=starts,
         average=starts,
         steps=jnp.zeros(restarts),
         damping=jnp.ones(restarts),
@@ -55,6 +58,7 @@ def at_new_rate(walk: Walk) -> Walk:
     return Walk(
         parameters=walk.average,
         optimizer=walk.optimizer,
+        sound=walk.average,
         average=walk.average,
         steps=jnp.zeros_like(walk.steps),
         damping=jnp.ones_like(walk.damping),
@@ -119,12 +123,20 @@ def _one_step(
     def keep(new: Any, old: Any) -> Any:
         return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
 
-    parameters = keep(moved, walk.parameters)
-    steps = walk.steps + 1.0
-    # Polynomial-decay averaging: about the last quarter of the iterates at this rate.
-    weight = 4.0 / (steps + 3.0)
-    average = jax.tree.map(lambda a, p: a + weight * (p - a), walk.average, parameters)
+    # The loss shows only now whether the step before led out of its domain: go back behind it.
+    sound = keep(walk.parameters, walk.sound)
+    steps = walk.steps + finite.astype(walk.steps.dtype)
+    # Polynomial-decay averaging: about the last quarter of the sound iterates at this rate.
+    weight = jnp.where(finite, 4.0 / (steps + 3.0), jnp.zeros_like(steps))
+    average = jax.tree.map(lambda a, p: a + weight * (p - a), walk.average, sound)
     damping = jnp.where(finite, jnp.minimum(1.0, 1.05 * walk.damping), 0.5 * walk.damping)
     rollbacks = jnp.where(finite, 0, walk.rollbacks + 1).astype(jnp.int32)
-    walk = Walk(parameters, keep(optimizer, walk.optimizer), average, steps, damping, rollbacks)
-    return walk, value
+    return Walk(
+        parameters=keep(moved, walk.sound),
+        optimizer=keep(optimizer, walk.optimizer),
+        sound=sound,
+        average=average,
+        steps=steps,
+        damping=damping,
+        rollbacks=rollbacks,
+    ), value
