@@ -12,12 +12,12 @@ from amortis._errors import NonFiniteDensityError
 from amortis._require import require_count, require_kind
 from amortis._types import Parameters, RandomKey
 from amortis.families import AbstractFamily, DiagonalNormal
-from amortis.fitting.choose import choose_inference, choose_method
+from amortis.fitting.choose import choose_gradient, choose_inference, choose_method
 from amortis.fitting.record import Fit
 from amortis.guide import Guide
 from amortis.inference_functions import AbstractInferenceFunction
 from amortis.model import LatentModel
-from amortis.objectives import AbstractGradient, ClosedFormEntropy, NegativeElbo
+from amortis.objectives import AbstractGradient, NegativeElbo
 from amortis.optimise import AbstractMethod, Monitor, Status, minimise
 
 _START_LOG_SDS = (0.0, -2.0, -4.0, -6.0)
@@ -52,7 +52,8 @@ def fit(
             variational EM.
         locals_: the factor of one row's locals; by default `DiagonalNormal()`.
         optimiser: `FixedDraws(...)` or `FreshDraws(...)`; by default chosen from the sizes.
-        gradient: `ClosedFormEntropy()` (default) or `StickTheLanding()`.
+        gradient: `ClosedFormEntropy()` (default of fixed draws) or `StickTheLanding()` (default of
+            fresh draws).
         restarts: starts that are run together; the best is kept.
         monitor: called after every block of steps with a `Progress` and a function that returns
             the parameters of the moment.
@@ -95,8 +96,9 @@ def fit(
         DiagonalNormal() if globals_ is None else globals_,
         DiagonalNormal() if locals_ is None else locals_,
     )
-    loss = NegativeElbo(model, guide, ClosedFormEntropy() if gradient is None else gradient)
     method = choose_method(model, inference) if optimiser is None else optimiser
+    gradient = choose_gradient(method) if gradient is None else gradient
+    loss = NegativeElbo(model, guide, gradient)
     return _from_finite_start(loss, method, key, restarts, monitor)
 
 

@@ -64,7 +64,8 @@ class FreshDraws(AbstractMethod):
 
     Attributes:
         draws: draws per step, antithetic in pairs.
-        batch: rows per step; by default all up to 2048 rows, else 1024.
+        batch: rows per step; by default all up to 2048 rows, else about 1024,
+            chosen so that hardly any row sits an epoch out.
         optimizer: an optax transformation with its own step size, which `FreshDraws` only scales
             down; by default Adam with the rate chosen as above.
         rate: first learning rate of the default optimizer, where it is not to be chosen.
@@ -167,7 +168,7 @@ class FreshDraws(AbstractMethod):
     def _batch(self, size: int) -> int:
         if self.batch is not None:
             return min(self.batch, size)
-        return size if size <= 2048 else 1024
+        return size if size <= 2048 else size // -(-size // 1024)
 
     def _block(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
         """A whole number of epochs where they are short, else a fixed number of steps."""

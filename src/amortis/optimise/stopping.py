@@ -16,12 +16,12 @@ class Plateau(eqx.Module):
     $\bar y_A - \bar y_B + c\,\widehat{\mathrm{se}} \le \text{tolerance}$. The standard error comes
     from successive differences of the entries, which a trend hardly inflates.
 
-    It is not proof against noise: it looks at every entry, and now and then a chance rise hides a
-    drop. On recorded traces that were still improving, the defaults stopped fewer than one in a
-    hundred too early where the noise of an entry is at most eight tolerances, one in ten overall,
-    and one in four or five above sixteen tolerances, where a larger batch or more draws help
-    (`docs/stopping.md`). Noise does not keep it from ever firing either: there is no floor under
-    the tolerance, and `FreshDraws` ends only after a lower rate gained nothing either.
+    It is not proof against noise, for it looks after every entry, and now and then a chance rise
+    hides a drop. Of recorded traces with more than two (five) tolerances still to be gained the
+    defaults stopped 11 (5) in a hundred: below one where the noise of an entry is at most eight
+    tolerances, a quarter (a sixth) where it is above sixteen. There is no floor under the
+    tolerance: with noise that large the rule may also not fire for a long time, and a fit then
+    runs to its limit and says so. A larger batch or more draws help. See `docs/stopping.md`.
 
     Attributes:
         tolerance: drop per quarter that counts as settled, in nats per datum.
