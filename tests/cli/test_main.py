@@ -92,7 +92,7 @@ def test_an_interruption_before_there_is_anything_says_so(capsys, monkeypatch) -
     ("status", "code"),
     [
         (Status.CONVERGED, 0),
-        (Status.STALLED, 0),
+        (Status.STALLED, 4),
         (Status.DRAWS_EXHAUSTED, 4),
         (Status.ITERATIONS_EXHAUSTED, 4),
         (Status.DIVERGED, 4),

@@ -9,11 +9,11 @@ RULE = Plateau(tolerance=1e-2)
 
 
 def test_a_flat_trace_has_settled():
-    assert RULE.settled(np.full(12, 5.0))
+    assert RULE.settled(np.full(24, 5.0))
 
 
 def test_a_short_trace_never_has():
-    assert not RULE.settled(np.full(11, 5.0))
+    assert not RULE.settled(np.full(23, 5.0))
     assert not RULE.settled(np.zeros(0))
     assert not Plateau(entries=30).settled(np.full(29, 1.0))
     assert Plateau(entries=30).settled(np.full(30, 1.0))

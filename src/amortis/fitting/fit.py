@@ -80,15 +80,7 @@ def fit(
     """
     require_count("number of", "restarts", restarts, "leave it out for one")
     require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
-    for name, value, kind, example in (
-        ("inference", inference, AbstractInferenceFunction, "amortis.MLP()"),
-        ("globals_", globals_, AbstractFamily, "amortis.DiagonalNormal()"),
-        ("locals_", locals_, AbstractFamily, "amortis.DiagonalNormal()"),
-        ("optimiser", optimiser, AbstractMethod, "amortis.FixedDraws()"),
-        ("gradient", gradient, AbstractGradient, "amortis.StickTheLanding()"),
-    ):
-        if value is not None:
-            require_kind(name, value, kind, example)
+    _require_kinds(inference, globals_, locals_, optimiser, gradient)
     inference = choose_inference(model) if inference is None else inference
     guide = Guide.for_model(
         model,
@@ -100,6 +92,21 @@ def fit(
     gradient = choose_gradient(method) if gradient is None else gradient
     loss = NegativeElbo(model, guide, gradient)
     return _from_finite_start(loss, method, key, restarts, monitor)
+
+
+def _require_kinds(
+    inference: object, globals_: object, locals_: object, optimiser: object, gradient: object
+) -> None:
+    """Choices are objects: a string or a class in place of one is refused by its name."""
+    for name, value, kind, example in (
+        ("inference", inference, AbstractInferenceFunction, "amortis.MLP()"),
+        ("globals_", globals_, AbstractFamily, "amortis.DiagonalNormal()"),
+        ("locals_", locals_, AbstractFamily, "amortis.DiagonalNormal()"),
+        ("optimiser", optimiser, AbstractMethod, "amortis.FixedDraws()"),
+        ("gradient", gradient, AbstractGradient, "amortis.StickTheLanding()"),
+    ):
+        if value is not None:
+            require_kind(name, value, kind, example)
 
 
 def _from_finite_start(
