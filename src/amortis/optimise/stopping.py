@@ -34,7 +34,7 @@ class Plateau(eqx.Module):
 
     tolerance: float = eqx.field(static=True, default=1e-3)
     confidence: float = eqx.field(static=True, default=2.0)
-    entries: int = eqx.field(static=True, default=24)
+    entries: int = eqx.field(static=True, default=40)
 
     def __check_init__(self) -> None:
         if not self.tolerance > 0:
