@@ -71,9 +71,9 @@ Versions: {versions}.
 
 What this says. Asking only whether the drop is small (a median relative change) stops four runs in
 five or more too early at a loose threshold. More standard errors and more entries trade false stops
-for delay; the defaults (2 standard errors, 24 entries) keep the false stops at five tolerances near
-one in twenty on these hard traces, which are concentrated in the noisiest blocks: while the noise
-of an entry is below eight tolerances they are well below one in a hundred. A false stop at one rate
+for delay; the defaults (2 standard errors, 40 entries) keep the false stops at five tolerances near
+one in a hundred on these hard traces, and those are concentrated in the noisiest blocks: while the
+noise of an entry is below four tolerances there was none. A false stop at one rate
 costs little, because the rate is then lowered and the loss must fail to improve again before the
 fit ends; the last table shows whole fits. With noise so large that the tolerance cannot be resolved
 the rule does not fire and the fit ends with `ITERATIONS_EXHAUSTED`, which is what it should say.

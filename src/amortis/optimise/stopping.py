@@ -18,8 +18,8 @@ class Plateau(eqx.Module):
 
     It is not proof against noise, for it looks after every entry, and now and then a chance rise
     hides a drop. Of recorded traces with more than two (five) tolerances still to be gained the
-    defaults stopped 11 (5) in a hundred: below one where the noise of an entry is at most eight
-    tolerances, a quarter (a sixth) where it is above sixteen. There is no floor under the
+    defaults stopped 3 (1) in a hundred: none where the noise of an entry is at most four
+    tolerances, a quarter (one in fourteen) where it is above sixteen. There is no floor under the
     tolerance: with noise that large the rule may also not fire for a long time, and a fit then
     runs to its limit and says so. A larger batch or more draws help. See `docs/stopping.md`.
 
