@@ -5,9 +5,10 @@ Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` an
 """
 
 from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
+from amortis.checking import check
 from amortis.families import DiagonalNormal, Point
 from amortis.fitting import Estimate, Fit, fit
-from amortis.inference_functions import MLP, Constant, Polynomial, Table
+from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
 from amortis.model import LatentModel, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, StickTheLanding
 from amortis.optimise import (
@@ -19,6 +20,7 @@ from amortis.optimise import (
     Progress,
     Status,
 )
+from amortis.structure import Coupling, Evidence, Input, Kind, Verdict
 
 __version__ = "0.1.0"
 
@@ -28,13 +30,17 @@ __all__ = [
     "ArgumentError",
     "ClosedFormEntropy",
     "Constant",
+    "Coupling",
     "DataError",
     "DiagonalNormal",
     "Estimate",
+    "Evidence",
     "Fit",
     "FixedDraws",
     "FreshDraws",
     "History",
+    "Input",
+    "Kind",
     "LatentModel",
     "ModelError",
     "Monitor",
@@ -42,9 +48,13 @@ __all__ = [
     "Point",
     "Polynomial",
     "Progress",
+    "SetNetwork",
     "Status",
     "StickTheLanding",
     "Table",
+    "Verdict",
+    "Windowed",
+    "check",
     "fit",
     "from_density",
     "from_numpyro",

@@ -65,6 +65,10 @@ class UnsupportedSiteError(ModelError):
     """A site of a kind that has no unconstrained density."""
 
 
+class StepwiseLatentsError(UnsupportedSiteError):
+    """Latents are drawn inside `scan` or `cond`, one step after the other."""
+
+
 class DiscreteLatentError(UnsupportedSiteError):
     """A latent site is discrete."""
 

@@ -1,6 +1,11 @@
 """Checks of arguments, each with one clear line."""
 
+import numbers
 from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 
 from amortis._errors import ArgumentError
 
@@ -11,9 +16,9 @@ def require_count(owner: str, name: str, value: Any, remedy: str = "raise it") -
     Raises:
         ArgumentError: the value is not an integer, or below one.
     """
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ArgumentError(
-            f"{owner} {name} is {value!r}; expected a whole number of at least 1: {remedy}"
+            f"{owner} {name} is {shown(value)}; expected a whole number of at least 1: {remedy}"
         )
     if value < 1:
         raise ArgumentError(f"{owner} {name} is {value}; expected at least 1: {remedy}")
@@ -25,8 +30,12 @@ def require_positive(owner: str, name: str, value: Any) -> None:
     Raises:
         ArgumentError: the value is not a number, or not positive.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ArgumentError(f"{owner} {name} is {value!r}; expected a positive number")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, numbers.Real | np.number)
+        or not float(value) > 0
+    ):
+        raise ArgumentError(f"{owner} {name} is {shown(value)}; expected a positive number")
 
 
 def require_callable(name: str, value: Any) -> None:
@@ -36,7 +45,27 @@ def require_callable(name: str, value: Any) -> None:
         ArgumentError: the value is not callable.
     """
     if not callable(value):
-        raise ArgumentError(f"{name} is {value!r}; expected a function: pass the function itself")
+        raise ArgumentError(
+            f"{name} is {shown(value)}; expected a function: pass the function itself"
+        )
+
+
+def require_key(value: Any) -> None:
+    """Refuse anything but one random key.
+
+    Raises:
+        ArgumentError: the value is not a key, or several.
+    """
+    is_key = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+    legacy = isinstance(value, jax.Array) and value.dtype == "uint32" and value.shape == (2,)
+    if not legacy and not (is_key and value.ndim == 0):
+        came = f"an array of {value.shape} keys" if is_key else shown(value)
+        raise ArgumentError(f"key is {came}; expected one random key: pass jax.random.key(0)")
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: short, on one line."""
+    return " ".join(repr(value).split())[:60]
 
 
 def require_kind(name: str, value: Any, kind: type, example: str) -> None:
@@ -46,5 +75,5 @@ def require_kind(name: str, value: Any, kind: type, example: str) -> None:
         ArgumentError: the value is of another kind.
     """
     if not isinstance(value, kind):
-        came = f"the class {value.__name__}" if isinstance(value, type) else repr(value)[:60]
+        came = f"the class {value.__name__}" if isinstance(value, type) else shown(value)
         raise ArgumentError(f"{name} is {came}; expected an object such as {example}: pass that")

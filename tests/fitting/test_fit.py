@@ -17,10 +17,14 @@ from amortis import (
     Fit,
     FixedDraws,
     FreshDraws,
+    Input,
+    Kind,
     Point,
     Polynomial,
     Status,
     Table,
+    Windowed,
+    check,
     fit,
     from_density,
     from_numpyro,
@@ -265,10 +269,33 @@ def test_wide_rows_and_many_locals_count_for_more(bound):
     assert isinstance(choose_method(many, MLP()), FreshDraws)
 
 
-def test_the_function_follows_from_the_inputs(bound):
-    assert isinstance(choose_inference(bound), MLP)
-    blind = dataclasses.replace(bound, inputs=jnp.zeros((24, 0)))
-    assert isinstance(choose_inference(blind), Table)
+def test_the_function_follows_from_the_verdict(bound):
+    verdict = check(bound)
+    assert isinstance(choose_inference(bound, verdict), MLP)
+    for kind in (Kind.COUPLED, Kind.HIDDEN, Kind.UNKNOWN):
+        no = dataclasses.replace(verdict, kind=kind)
+        assert isinstance(choose_inference(bound, no), Table)
+    blind = dataclasses.replace(verdict, inputs=())
+    assert isinstance(choose_inference(bound, blind), Constant)
+    near = (Input("x", offsets=(-1, 0)), Input("y", offsets=(0, 2)))
+    window = dataclasses.replace(verdict, kind=Kind.WINDOWED, inputs=near)
+    chosen = choose_inference(bound, window)
+    assert isinstance(chosen, Windowed)
+    assert chosen.offsets == (-1, 0, 2)
+
+
+def test_only_what_is_read_becomes_an_input(bound):
+    def model(x, label):
+        with numpyro.plate("rows", x.shape[0]):
+            z = numpyro.sample("z", dist.Normal(jnp.zeros(()), 1.0))
+            numpyro.sample("x", dist.Normal(z, 1.0), obs=x)
+
+    x = np.linspace(-1.0, 1.0, 30, dtype=np.float32)
+    both = from_numpyro(model, x, np.arange(30))
+    assert both.input_names == ("x", "label")
+    fitted = fit(both, key=KEY)
+    assert fitted.model.input_names == ("x",)
+    np.testing.assert_array_equal(fitted.model.inputs[:, 0], x)
 
 
 def test_a_fit_can_cross_a_jit_boundary(default):
@@ -277,3 +304,22 @@ def test_a_fit_can_cross_a_jit_boundary(default):
     )
     np.testing.assert_allclose(mean, default.global_moments()[0], rtol=1e-6)
     assert isinstance(default, Fit)
+
+
+@pytest.mark.parametrize("bad", [0, None, "a", 1.5])
+def test_what_is_no_random_key_is_refused_in_one_line(bound, bad):
+    fitted = fit(bound, key=KEY, inference=Constant())
+    for call in (
+        lambda: fit(bound, key=bad),
+        lambda: fitted.elbo(key=bad),
+        lambda: fitted.posterior(key=bad),
+    ):
+        with pytest.raises(ArgumentError, match=r"expected one random key: pass jax\.random\.key"):
+            call()
+    with pytest.raises(ArgumentError, match=r"an array of \(3,\) keys"):
+        fit(bound, key=jax.random.split(KEY, 3))
+
+
+def test_a_monitor_that_cannot_be_called_is_refused(bound):
+    with pytest.raises(ArgumentError, match="monitor is 3; expected a function"):
+        fit(bound, key=KEY, monitor=3)

@@ -145,3 +145,12 @@ def test_gauss_hermite_integrates_a_smooth_function_to_machine_precision():
     points, weights = numerics.gauss_hermite(30, 1)
     exact, _ = integrate.quad(lambda e: np.cos(e) * stats.norm.pdf(e), -12, 12, epsabs=1e-14)
     np.testing.assert_allclose(weights @ np.cos(points[:, 0]), exact, rtol=1e-12)
+
+
+def test_shuffled_rules_are_the_same_points_of_each_row_in_orders_of_their_own():
+    rule = numerics.reflected(np.random.default_rng(0), 16, 40, 3)
+    mixed = numerics.shuffled(np.random.default_rng(1), rule)
+    np.testing.assert_array_equal(mixed[8:], -mixed[:8])
+    for n in range(40):
+        assert {tuple(p) for p in mixed[:, n]} == {tuple(p) for p in rule[:, n]}
+    assert len({tuple(np.argsort(mixed[:8, n, 0])) for n in range(40)}) > 30

@@ -96,3 +96,23 @@ def test_fresh_noise_is_antithetic_and_equally_weighted(draws, key):
     half = (draws + 1) // 2
     np.testing.assert_array_equal(noise.theta[half:], -noise.theta[: draws - half])
     np.testing.assert_array_equal(noise.z[half:], -noise.z[: draws - half])
+
+
+def test_squares_of_globals_and_locals_are_uncorrelated_over_rows():
+    # If they went together, the sds of sharp globals would be off by a factor however many draws
+    # there are: E[t^2 z^2] = 1. Over 2000 rows the mean deviates by less than 0.02 in 50 standard
+    # errors; with one order of points for all rows it was 1.8.
+    rows = 2000
+    model = from_density(
+        lambda theta: -0.5 * jnp.sum(theta["t"] ** 2),
+        lambda theta, z, x: -0.5 * jnp.sum((z["z"] - x) ** 2),
+        jnp.arange(float(rows)),
+        globals_={"t": (3,)},
+        locals_={"z": (3,)},
+    )
+    guide = Guide.for_model(model, Constant(), DiagonalNormal(), DiagonalNormal())
+    loss = NegativeElbo(model, guide, ClosedFormEntropy())
+    for draws in (64, 128, 512):
+        noise = loss.fixed_noise(jax.random.key(0), draws)
+        squares = np.einsum("s,si,snj->ij", noise.weight, noise.theta**2, noise.z**2) / rows
+        np.testing.assert_allclose(squares, 1.0, atol=0.05)

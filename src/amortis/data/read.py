@@ -12,6 +12,7 @@ from amortis.data.columns import Arrays
 from amortis.data.comma_separated import csv_names, read_csv
 from amortis.data.files import FilePath
 from amortis.data.idx import read_idx
+from amortis.data.json_file import json_names, read_json
 from amortis.data.matching import UNNAMED, match_arguments, match_names
 from amortis.data.parquet import parquet_names, read_parquet
 
@@ -41,6 +42,7 @@ _FORMATS = (
     _Format(_ending(r"\.csv(\.gz)?"), csv_names, read_csv),
     _Format(_ending(r"\.parquet"), parquet_names, read_parquet),
     _Format(_ending(r"\.npz"), npz_names, read_npz),
+    _Format(_ending(r"\.json"), json_names, read_json),
     # Published names differ: images.idx, images-idx3-ubyte.gz, images.idx3-ubyte.
     _Format(_ending(r"[.-]idx([0-9]+-[a-z]+)?(\.gz)?"), _idx_names, _read_idx),
 )
@@ -67,8 +69,8 @@ def read_arrays(path: FilePath, only: Collection[str] | None = None) -> Arrays:
     """Read a data file as arrays by name.
 
     The end of the file's name says how: `.csv` and `.csv.gz` (`read_csv`), `.parquet`
-    (`read_parquet`), `.npz` (`read_npz`), `.idx`, `-idx3-ubyte`, `.idx1-ubyte` and the like, with
-    or without `.gz` (`read_idx`).
+    (`read_parquet`), `.npz` (`read_npz`), `.json` (`read_json`), `.idx`, `-idx3-ubyte`,
+    `.idx1-ubyte` and the like, with or without `.gz` (`read_idx`).
 
     Args:
         path: Where the file is.
@@ -85,7 +87,9 @@ def read_arrays(path: FilePath, only: Collection[str] | None = None) -> Arrays:
     return _format_of(path).read(path, only)
 
 
-def read_arguments(function: Callable[..., Any], path: FilePath) -> tuple[Arrays, tuple[str, ...]]:
+def read_arguments(
+    function: Callable[..., Any], path: FilePath
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Read from a data file the arrays that a model function takes, and no others.
 
     A column of text or with empty cells does not matter where the function does not ask for it.
@@ -95,8 +99,8 @@ def read_arguments(function: Callable[..., Any], path: FilePath) -> tuple[Arrays
         path: Where the file is; see `read_arrays` for the formats.
 
     Returns:
-        Arrays by argument name, to be given as keyword arguments; and the names of arrays in the
-        file that no argument uses.
+        Arrays by argument name, to be given as keyword arguments, a single number as such; and the
+        names of arrays in the file that no argument uses.
 
     Raises:
         MissingFileError: Nothing is there.
@@ -106,7 +110,8 @@ def read_arguments(function: Callable[..., Any], path: FilePath) -> tuple[Arrays
     """
     pairs, unused = match_names(function, array_names(path), path)
     matched, _ = match_arguments(function, read_arrays(path, only=pairs.values()), path)
-    return matched, unused
+    # A size such as J is wanted as a number: an array would be traced.
+    return {n: v.item() if v.ndim == 0 else v for n, v in matched.items()}, unused
 
 
 def _format_of(path: FilePath) -> _Format:
@@ -114,6 +119,6 @@ def _format_of(path: FilePath) -> _Format:
         if format_.ending.search(fspath(path)):
             return format_
     raise DataError(
-        f"'{path}' ends like no format read here, expected .csv, .csv.gz, .parquet, .npz, .idx, "
-        "-idx3-ubyte or -idx1-ubyte (also .gz); convert it, for example to CSV"
+        f"'{path}' ends like no format read here, expected .csv, .csv.gz, .parquet, .npz, .json, "
+        ".idx, -idx3-ubyte or -idx1-ubyte (also .gz); convert it, for example to CSV"
     )

@@ -1,26 +1,55 @@
 """What `fit` chooses where the user did not: the inference function, the method, the restarts."""
 
-from amortis.inference_functions import MLP, AbstractInferenceFunction, Table
+from amortis.inference_functions import (
+    MLP,
+    AbstractInferenceFunction,
+    Constant,
+    SetNetwork,
+    Table,
+    Windowed,
+)
 from amortis.model import LatentModel
 from amortis.objectives import AbstractGradient, ClosedFormEntropy, StickTheLanding
 from amortis.optimise import AbstractMethod, FixedDraws, FreshDraws
+from amortis.structure import Kind, Verdict
 
 _MOST_FIXED_NUMBERS = 4_000_000
 """Draws times rows times local dimensions that an evaluation on fixed draws may hold in memory."""
 
+_MANY_GROUPS = 1000
+"""With fewer groups a wide network would have as many numbers as the factors that it replaces."""
+
 _FIRST_DRAWS = {True: 128, False: 16}
 
 
-def choose_inference(model: LatentModel) -> AbstractInferenceFunction:
-    """An `MLP` of 16 tanh units in two layers with a linear skip; a `Table` without inputs.
+def choose_inference(model: LatentModel, verdict: Verdict) -> AbstractInferenceFunction:
+    """The simplest flexible function of what the verdict says that the locals read.
+
+    A perceptron with a linear skip of each unit's own row, or of its window; a set network of its
+    group; one factor for all where the locals read no data. Where no function can be ideal, or
+    nobody knows, each unit keeps a factor of its own: factorized VI is never worse.
 
     Args:
         model: the model.
+        verdict: of `check` on it.
 
     Returns:
         The inference function.
     """
-    return MLP() if model.inputs.shape[1] > 0 else Table()
+    if verdict.answer is not True:
+        return Table()
+    if not verdict.inputs:
+        return Constant()
+    if model.members is not None:
+        return SetNetwork(width=4 if model.size < _MANY_GROUPS else 16)
+    if verdict.kind is Kind.WINDOWED:
+        return Windowed(MLP(), window_of(verdict))
+    return MLP()
+
+
+def window_of(verdict: Verdict) -> tuple[int, ...]:
+    """All offsets at which some array is read, in increasing order."""
+    return tuple(sorted({o for given in verdict.inputs for o in given.offsets}))
 
 
 def choose_method(model: LatentModel, inference: AbstractInferenceFunction) -> AbstractMethod:
@@ -40,7 +69,9 @@ def choose_method(model: LatentModel, inference: AbstractInferenceFunction) -> A
     local = sum(_size(shape) for shape in model.locals_.values())
     columns = max(local, model.inputs.shape[1] // 16, 1)
     numbers = model.size * columns * _FIRST_DRAWS[inference.owns_rows]
-    return FixedDraws() if numbers <= _MOST_FIXED_NUMBERS else FreshDraws()
+    if numbers <= _MOST_FIXED_NUMBERS:
+        return FixedDraws()
+    return FreshDraws() if model.separable else FreshDraws(batch=model.size)
 
 
 def choose_gradient(method: AbstractMethod) -> AbstractGradient:

@@ -8,9 +8,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from amortis._errors import NonFiniteDensityError
-from amortis._require import require_count, require_kind
+from amortis._errors import ArgumentError, NonFiniteDensityError
+from amortis._require import require_callable, require_count, require_key, require_kind
 from amortis._types import Parameters, RandomKey
+from amortis.checking import check
 from amortis.families import AbstractFamily, DiagonalNormal
 from amortis.fitting.choose import choose_gradient, choose_inference, choose_method
 from amortis.fitting.record import Fit
@@ -18,7 +19,7 @@ from amortis.guide import Guide
 from amortis.inference_functions import AbstractInferenceFunction
 from amortis.model import LatentModel
 from amortis.objectives import AbstractGradient, NegativeElbo
-from amortis.optimise import AbstractMethod, Monitor, Status, minimise
+from amortis.optimise import AbstractMethod, FreshDraws, Monitor, Status, minimise
 
 _START_LOG_SDS = (0.0, -2.0, -4.0, -6.0)
 """Log sds of the locals at the start, tried in turn until the objective is finite."""
@@ -40,23 +41,21 @@ def fit(
 
     $\mathrm{ELBO} = E_q[\log p(\theta) + \sum_n \log p(z_n, x_n\mid\theta)] + H[q]$, in nats.
 
-    Nothing has to be chosen; every choice can be given as an object. `Constant()`, `Table()`
-    (factorized VI) and the amortized functions run through identical code. A fit that did not
-    converge says so in its `status` and is not an exception. Ctrl-C returns the best state so far.
+    Nothing has to be chosen; every choice can be given as an object. A fit that did not converge
+    says so in its `status`. Ctrl-C returns the best state so far, if a first step was compiled.
 
     Args:
         model: a model bound to its data.
         key: random key; the same key gives the same fit.
-        inference: the inference function; by default `MLP()` on all row-aligned inputs.
+        inference: the inference function; by default what `check` finds to be enough: `MLP()` of a
+            row, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` where no function is ideal.
         globals_: the factor of the globals; by default `DiagonalNormal()`; `Point()` for
             variational EM.
         locals_: the factor of one row's locals; by default `DiagonalNormal()`.
         optimiser: `FixedDraws(...)` or `FreshDraws(...)`; by default chosen from the sizes.
-        gradient: `ClosedFormEntropy()` (default of fixed draws) or `StickTheLanding()` (default of
-            fresh draws).
+        gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
         restarts: starts that are run together; the best is kept.
-        monitor: called after every block of steps with a `Progress` and a function that returns
-            the parameters of the moment.
+        monitor: called after every block of steps; see `Monitor`.
 
     Returns:
         The fit.
@@ -79,9 +78,11 @@ def fit(
         'CONVERGED'
     """
     require_count("number of", "restarts", restarts, "leave it out for one")
+    require_key(key)
     require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
     _require_kinds(inference, globals_, locals_, optimiser, gradient)
-    inference = choose_inference(model) if inference is None else inference
+    require_callable("monitor", monitor or print)
+    model, inference = _with_inference(model, inference)
     guide = Guide.for_model(
         model,
         inference,
@@ -89,9 +90,21 @@ def fit(
         DiagonalNormal() if locals_ is None else locals_,
     )
     method = choose_method(model, inference) if optimiser is None else optimiser
+    _require_whole(model, method)
     gradient = choose_gradient(method) if gradient is None else gradient
     loss = NegativeElbo(model, guide, gradient)
     return _from_finite_start(loss, method, key, restarts, monitor)
+
+
+def _with_inference(
+    model: LatentModel, inference: AbstractInferenceFunction | None
+) -> tuple[LatentModel, AbstractInferenceFunction]:
+    """The user's inference function, or that which the verdict on the model suggests."""
+    if inference is not None:
+        return model, inference
+    verdict = check(model)
+    model = model.reading(verdict)
+    return model, choose_inference(model, verdict)
 
 
 def _require_kinds(
@@ -107,6 +120,16 @@ def _require_kinds(
     ):
         if value is not None:
             require_kind(name, value, kind, example)
+
+
+def _require_whole(model: LatentModel, method: AbstractMethod) -> None:
+    """Refuse minibatches of a model that can only be evaluated as a whole."""
+    batch = method.batch if isinstance(method, FreshDraws) else None
+    if not model.separable and batch is not None and batch < model.size:
+        raise ArgumentError(
+            f"FreshDraws(batch={batch}) takes some of the {model.size} units of {model.plate!r}, "
+            f"but they share terms; expected all of them: leave batch out or use FixedDraws()"
+        )
 
 
 def _from_finite_start(

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from amortis import numerics
-from amortis._require import require_count
+from amortis._require import require_count, require_key
 from amortis._types import Parameters, RandomKey
 from amortis.fitting.estimate import Estimate
 from amortis.guide import Guide, Noise
@@ -65,6 +65,7 @@ class Fit(eqx.Module):
         Raises:
             ArgumentError: draws below one.
         """
+        require_key(key)
         require_count("number of", "draws", draws, "ask for more")
         pairs = (draws + 1) // 2
         per_block = max(_BLOCK_NUMBERS // (2 * self._numbers_per_draw()), 1)
@@ -90,6 +91,7 @@ class Fit(eqx.Module):
         Raises:
             ArgumentError: draws below one.
         """
+        require_key(key)
         require_count("number of", "draws", draws, "ask for more")
         per_block = max(_BLOCK_NUMBERS // self._numbers_per_draw(), 1)
         blocks: list[dict[str, np.ndarray]] = []

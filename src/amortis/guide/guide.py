@@ -7,15 +7,15 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from amortis._errors import ArgumentError
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.families import AbstractFamily
 from amortis.guide.layout import SiteLayout
-from amortis.inference_functions import AbstractInferenceFunction, FunctionShape
-from amortis.model import LatentModel
+from amortis.guide.standardizer import Standardizer
+from amortis.inference_functions import AbstractInferenceFunction, FunctionShape, take
+from amortis.model import Inputs, LatentModel
 
 _GLOBAL_START_SD = 0.1
 """Globals are sharp where there are many rows; starting wide would swamp the first gradients."""
@@ -53,12 +53,10 @@ class Guide(eqx.Module):
         inference: the inference function.
         theta: layout of the globals in a vector.
         z: layout of one row's locals in a vector.
-        center: mean of each input column.
-        mixing: what standardized columns are multiplied with: one over their sds, or a whole
-            matrix where the inference function can use decorrelated inputs.
+        standardize: makes standardized contexts of inputs.
         contexts: contexts of the rows the guide is made for.
+        shape: the sizes the inference function is made for.
         offset: raw parameters of a local factor where the function's output is zero.
-        rows: number of rows N the guide is made for.
     """
 
     global_family: AbstractFamily
@@ -66,11 +64,10 @@ class Guide(eqx.Module):
     inference: AbstractInferenceFunction
     theta: SiteLayout
     z: SiteLayout
-    center: Float[Array, " columns"]
-    mixing: Float[Array, " columns"] | Float[Array, "columns columns"]
-    contexts: Float[Array, "rows columns"]
+    standardize: Standardizer
+    contexts: Any
     offset: Float[Array, " raw"]
-    rows: int = eqx.field(static=True)
+    shape: FunctionShape = eqx.field(static=True)
 
     def init(self, key: RandomKey) -> dict[str, Parameters]:
         """Make starting parameters.
@@ -86,31 +83,33 @@ class Guide(eqx.Module):
         """
         nudge_key, function_key = jax.random.split(key)
         raw = self.global_family.start(self.theta.dimension, math.log(_GLOBAL_START_SD))
-        shape = FunctionShape(
-            self.rows, self.center.shape[0], self.local_family.raw_size(self.z.dimension)
-        )
         return {
             "globals": raw + 0.1 * jax.random.normal(nudge_key, raw.shape),
-            "locals": self.inference.init(function_key, shape),
+            "locals": self.inference.init(function_key, self.shape),
         }
 
     def local_raw(
         self,
         parameters: Parameters,
-        inputs: Float[Array, "batch columns"],
+        inputs: Inputs | Float[Array, "batch columns"],
         index: RowIndex | None,
     ) -> Float[Array, "batch raw"]:
-        """Raw parameters of each row's local factor.
+        """Raw parameters of each unit's local factor, from inputs that may be new.
 
         Args:
             parameters: as made by `init`.
-            inputs: inputs of the batch as the model has them, not standardized.
-            index: positions of the rows in the data, or None for all.
+            inputs: as a model has them, not standardized; a matrix where units read their own rows.
+            index: positions of the units in the fitted data, or None; only `Table` needs them.
 
         Returns:
-            One row of raw parameters per datum.
+            One row of raw parameters per unit. Units at the ends of a new series have no parameters
+            of their own; see `Windowed`.
         """
-        context = _context(inputs, self.center, self.mixing)
+        given = inputs if isinstance(inputs, Inputs) else Inputs(jnp.asarray(inputs))
+        parts = self.standardize(self.inference.arrange(given))
+        if parts.edge is not None:
+            parts = dataclasses.replace(parts, edge=jnp.full_like(parts.edge, -1))
+        context = self.inference.context(parts)
         return self.offset + self.inference(parameters["locals"], context, index)
 
     def fitted_raw(
@@ -125,7 +124,7 @@ class Guide(eqx.Module):
         Returns:
             One row of raw parameters per datum.
         """
-        contexts = self.contexts if index is None else jnp.take(self.contexts, index, axis=0)
+        contexts = self.contexts if index is None else take(self.contexts, index)
         return self.offset + self.inference(parameters["locals"], contexts, index)
 
     def starting_at(self, log_sd: float) -> "Guide":
@@ -190,7 +189,12 @@ class Guide(eqx.Module):
 
     @property
     def _row_scale(self) -> float:
-        return math.sqrt(self.rows) if self.inference.owns_rows else 1.0
+        return math.sqrt(self.shape.rows) if self.inference.owns_rows else 1.0
+
+    @property
+    def rows(self) -> int:
+        """Number of units N the guide is made for."""
+        return self.shape.rows
 
     def global_moments(self, parameters: Parameters) -> tuple[Array, Array]:
         """Means and standard deviations of the unconstrained globals, laid end to end."""
@@ -220,11 +224,8 @@ class Guide(eqx.Module):
                 f"locals_ is {type(local_family).__name__}(); expected a family with a density for "
                 f"local latents, such as DiagonalNormal(): use point estimates for globals_ only"
             )
-        inputs = np.asarray(model.inputs, np.float64)
-        center = inputs.mean(axis=0)
-        decorrelate = inference.closed_under_linear_maps and inputs.shape[1] > 1
-        mix = (_decorrelating if decorrelate else _standardizing)(inputs - center)
-        mixing, shift = (jnp.asarray(part, model.inputs.dtype) for part in (mix, center))
+        parts = inference.arrange(model.all_inputs)
+        standardize = Standardizer.of(parts, inference.closed_under_linear_maps)
         z = SiteLayout(model.locals_)
         return cls(
             global_family=global_family,
@@ -232,35 +233,14 @@ class Guide(eqx.Module):
             inference=inference,
             theta=SiteLayout(model.globals_),
             z=z,
-            center=shift,
-            mixing=mixing,
-            contexts=_context(model.inputs, shift, mixing),
+            standardize=standardize,
+            contexts=inference.context(standardize(parts)),
             offset=local_family.start(z.dimension, 0.0),
-            rows=model.size,
+            shape=FunctionShape(
+                rows=model.size,
+                columns=parts.rows.shape[1],
+                outputs=local_family.raw_size(z.dimension),
+                members=0 if parts.members is None else parts.members.shape[1],
+                edges=parts.edges,
+            ),
         )
-
-
-def _context(
-    inputs: Float[Array, "batch columns"],
-    center: Float[Array, " columns"],
-    mixing: Float[Array, " columns"] | Float[Array, "columns columns"],
-) -> Float[Array, "batch columns"]:
-    centered = inputs - center
-    return centered * mixing if mixing.ndim == 1 else centered @ mixing
-
-
-def _standardizing(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
-    """One over the standard deviations; one for constant columns."""
-    spread = centered.std(axis=0)
-    constant = spread <= 1e-7 * np.maximum(np.abs(centered).max(axis=0, initial=0.0), 1e-30)
-    return 1.0 / np.where(constant, 1.0, spread)
-
-
-def _decorrelating(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "d d"]:
-    """A matrix that makes columns uncorrelated with unit variance.
-
-    Directions that hardly vary (a thousandth of the average variance) are not blown up.
-    """
-    values, vectors = np.linalg.eigh(centered.T @ centered / len(centered))
-    floor = max(1e-3 * float(values.mean()), 1e-30)
-    return vectors / np.sqrt(np.maximum(values, floor))

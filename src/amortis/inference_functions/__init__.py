@@ -6,16 +6,30 @@ contexts and row positions. What may not: models, factors, objectives.
 """
 
 from amortis.inference_functions.constant import Constant
-from amortis.inference_functions.interface import AbstractInferenceFunction, FunctionShape
+from amortis.inference_functions.context import Parts, SetContext, WindowContext, take
+from amortis.inference_functions.interface import (
+    AbstractInferenceFunction,
+    AbstractRowFunction,
+    FunctionShape,
+)
 from amortis.inference_functions.mlp import MLP
 from amortis.inference_functions.polynomial import Polynomial
+from amortis.inference_functions.set_network import SetNetwork
 from amortis.inference_functions.table import Table
+from amortis.inference_functions.windowed import Windowed
 
 __all__ = [
     "MLP",
     "AbstractInferenceFunction",
+    "AbstractRowFunction",
     "Constant",
     "FunctionShape",
+    "Parts",
     "Polynomial",
+    "SetContext",
+    "SetNetwork",
     "Table",
+    "WindowContext",
+    "Windowed",
+    "take",
 ]

@@ -2,11 +2,14 @@
 
 import dataclasses
 from abc import abstractmethod
+from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, Float
 
 from amortis._types import Parameters, RandomKey, RowIndex
+from amortis.inference_functions.context import Parts
+from amortis.model import Inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,11 +20,15 @@ class FunctionShape:
         rows: number of rows N of the data it is fitted to.
         columns: number of context columns D.
         outputs: number of raw parameters of one local factor.
+        members: number of columns of the rows that belong to groups.
+        edges: number of units that lack a part of their context.
     """
 
     rows: int
     columns: int
     outputs: int
+    members: int = 0
+    edges: int = 0
 
 
 class AbstractInferenceFunction(eqx.Module):
@@ -45,6 +52,24 @@ class AbstractInferenceFunction(eqx.Module):
         """
 
     @abstractmethod
+    def arrange(self, inputs: Inputs) -> Parts:
+        """Choose what it reads of a model's inputs, and lay it out by unit; not standardized yet.
+
+        Args:
+            inputs: of the model, or new ones of the same columns.
+
+        Returns:
+            The parts that will be standardized.
+
+        Raises:
+            ArgumentError: the model has no such inputs.
+        """
+
+    @abstractmethod
+    def context(self, parts: Parts) -> Any:
+        """The context that `__call__` takes, from standardized parts."""
+
+    @abstractmethod
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
         """Make starting parameters, with outputs near zero.
 
@@ -63,16 +88,35 @@ class AbstractInferenceFunction(eqx.Module):
     def __call__(
         self,
         parameters: Parameters,
-        context: Float[Array, "batch columns"],
+        context: Any,
         index: RowIndex | None,
     ) -> Float[Array, "batch outputs"]:
         """Evaluate the function on a batch of rows.
 
         Args:
             parameters: as made by `init`.
-            context: standardized contexts of the batch.
+            context: of the batch, as made by `context` and `take`.
             index: positions of the batch's rows in the data; None for all rows in order.
 
         Returns:
             Raw parameters of each row's local factor, real numbers.
         """
+
+
+class AbstractRowFunction(AbstractInferenceFunction):
+    r"""A function of a unit's own row alone; its context is a matrix, one row per unit."""
+
+    def arrange(self, inputs: Inputs) -> Parts:
+        return Parts(inputs.rows)
+
+    def context(self, parts: Parts) -> Float[Array, "rows columns"]:
+        return parts.rows
+
+    @abstractmethod
+    def __call__(
+        self,
+        parameters: Parameters,
+        context: Float[Array, "batch columns"],
+        index: RowIndex | None,
+    ) -> Float[Array, "batch outputs"]:
+        """Evaluate the function on a batch of rows; see `AbstractInferenceFunction`."""

@@ -10,10 +10,10 @@ from jaxtyping import Array, Float
 
 from amortis._require import require_count
 from amortis._types import Parameters, RandomKey, RowIndex
-from amortis.inference_functions.interface import AbstractInferenceFunction, FunctionShape
+from amortis.inference_functions.interface import AbstractRowFunction, FunctionShape
 
 
-class MLP(AbstractInferenceFunction):
+class MLP(AbstractRowFunction):
     r"""A multilayer perceptron plus a linear map of the standardized context.
 
     $f_\phi(w) = A w + b + W_{L+1} h_L$, $h_l = a(W_l h_{l-1} + b_l)$, $h_0 = w$.

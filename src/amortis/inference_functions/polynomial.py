@@ -10,12 +10,12 @@ from jaxtyping import Array, Float
 from amortis._errors import ArgumentError
 from amortis._require import require_count
 from amortis._types import Parameters, RandomKey, RowIndex
-from amortis.inference_functions.interface import AbstractInferenceFunction, FunctionShape
+from amortis.inference_functions.interface import AbstractRowFunction, FunctionShape
 
 _MOST_TERMS = 20_000
 
 
-class Polynomial(AbstractInferenceFunction):
+class Polynomial(AbstractRowFunction):
     r"""All monomials of total degree at most `degree` in the standardized context.
 
     $f_\phi(w) = \sum_{|\alpha|\le d} \phi_\alpha \prod_j He_{\alpha_j}(w_j)/\sqrt{\alpha_j!}$ with

@@ -4,10 +4,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amortis._types import Parameters, RandomKey, RowIndex
-from amortis.inference_functions.interface import AbstractInferenceFunction, FunctionShape
+from amortis.inference_functions.interface import AbstractRowFunction, FunctionShape
 
 
-class Table(AbstractInferenceFunction):
+class Table(AbstractRowFunction):
     r"""Factorized VI: $f_\phi(w_n) = \phi_n$, a row of free parameters for each datum.
 
     References:

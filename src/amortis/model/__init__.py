@@ -6,6 +6,18 @@ row, in nats, with every constant kept.
 
 from amortis.model.from_density import from_density
 from amortis.model.from_numpyro import from_numpyro
+from amortis.model.inputs import Inputs, Membership, Series
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
+from amortis.model.numpyro_joint import joint_of
 
-__all__ = ["AbstractDensity", "LatentModel", "LogTerms", "from_density", "from_numpyro"]
+__all__ = [
+    "AbstractDensity",
+    "Inputs",
+    "LatentModel",
+    "LogTerms",
+    "Membership",
+    "Series",
+    "from_density",
+    "from_numpyro",
+    "joint_of",
+]

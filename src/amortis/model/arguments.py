@@ -38,14 +38,18 @@ class CallTemplate:
 
     def call(self, row_arrays: Sequence[Any], other_arrays: Sequence[Any]) -> Any:
         """Run the model with these arrays in their places."""
+        leaves = self.leaves(row_arrays, other_arrays)
+        args, kwargs = jax.tree.unflatten(self.structure, leaves)
+        return self.function(*args, **kwargs)
+
+    def leaves(self, row_arrays: Sequence[Any], other_arrays: Sequence[Any]) -> tuple[Any, ...]:
+        """All leaves of a call with these arrays in their places."""
         queues = {
             _Role.ROW: iter(row_arrays),
             _Role.ARRAY: iter(other_arrays),
             _Role.PLAIN: iter(self.plain),
         }
-        leaves = [next(queues[role]) for role in self.roles]
-        args, kwargs = jax.tree.unflatten(self.structure, leaves)
-        return self.function(*args, **kwargs)
+        return tuple(next(queues[role]) for role in self.roles)
 
     def row_names(self) -> tuple[str, ...]:
         """Names of the row-aligned arrays, in order."""
@@ -68,6 +72,11 @@ class Arguments:
             for name, leaf in zip(self.names, self.leaves, strict=True)
             if _is_array(leaf) and leaf.ndim > 0
         }
+
+    def named_arrays(self) -> dict[str, Any]:
+        """All arrays by name, in the order of the leaves."""
+        pairs = zip(self.names, self.leaves, strict=True)
+        return {name: leaf for name, leaf in pairs if _is_array(leaf)}
 
     def split(self, size: int | None) -> tuple[CallTemplate, tuple[Any, ...], tuple[Any, ...]]:
         """Separate arrays of leading length `size` from the rest; none of them if it is None."""

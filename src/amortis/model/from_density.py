@@ -16,11 +16,13 @@ from amortis._errors import (
     UnequalLengthsError,
     UnsupportedSiteError,
 )
-from amortis._types import Rows, Sites, Values
+from amortis._types import RowIndex, Rows, Scalar, Sites, Values
 from amortis.model.arguments import read_arguments
 from amortis.model.checks import check_start
 from amortis.model.inputs import as_inputs
-from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
+from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms, take_rows
+from amortis.numerics import tree_sum
+from amortis.structure import Arrays, Joint, LatentAxis
 
 LogPrior = Callable[[Values], Any]
 LogLocal = Callable[[Values, Values, Any], Any]
@@ -77,12 +79,14 @@ def from_density(
     rows, inputs, input_names, size = _read_rows(data)
     known = dict(supports or {})
     bijections = {n: biject_to(known.get(n, constraints.real)) for n in (*globals_, *locals_)}
+    free = {n: tuple(bijections[n].inverse_shape(s)) for n, s in globals_.items()}
+    local = {n: tuple(bijections[n].inverse_shape(s)) for n, s in locals_.items()}
     model = LatentModel(
-        density=CallableDensity(log_prior, log_local, _Bijections(bijections)),
+        density=CallableDensity(log_prior, log_local, _Bijections(bijections), free, local),
         data=rows,
         inputs=inputs,
-        globals_={n: tuple(bijections[n].inverse_shape(s)) for n, s in globals_.items()},
-        locals_={n: tuple(bijections[n].inverse_shape(s)) for n, s in locals_.items()},
+        globals_=free,
+        locals_=local,
         size=size,
         plate="rows",
         input_names=input_names,
@@ -109,6 +113,11 @@ def _read_rows(data: Any) -> tuple[Rows, Array, tuple[str, ...], int]:
     rows = jax.tree.unflatten(template.structure, arrays)[0][0]
     inputs, input_names = as_inputs(arrays, template.row_names(), size)
     return rows, inputs, input_names, size
+
+
+def _names(data: Rows) -> tuple[str, ...]:
+    """One name per leaf of the rows, as in messages."""
+    return read_arguments(lambda data: data, (data,), {}).names
 
 
 def _check_names(
@@ -145,6 +154,8 @@ class CallableDensity(AbstractDensity):
     prior: LogPrior = eqx.field(static=True)
     local: LogLocal = eqx.field(static=True)
     bijections: _Bijections = eqx.field(static=True)
+    globals_: Mapping[str, tuple[int, ...]] = eqx.field(static=True)
+    locals_: Mapping[str, tuple[int, ...]] = eqx.field(static=True)
 
     def log_terms(self, theta: Sites, z: Sites, rows: Rows) -> LogTerms:
         values, log_det = self._constrained(theta)
@@ -163,6 +174,29 @@ class CallableDensity(AbstractDensity):
         del rows  # supports do not depend on the data here
         local_values = jax.vmap(lambda z_n: self._constrained(z_n)[0])(dict(z))
         return self._constrained(theta)[0] | local_values
+
+    def take(self, data: Rows, index: RowIndex) -> Rows:
+        return take_rows(data, index)
+
+    def joint(self, data: Rows) -> Joint:
+        leaves, structure = jax.tree.flatten(data)
+        names = _names(data)
+        size = leaves[0].shape[0]
+
+        def terms(latents: Sites, arrays: Arrays) -> dict[str, Scalar]:
+            theta = {n: v for n, v in latents.items() if n in self.globals_}
+            z = {n: v for n, v in latents.items() if n not in self.globals_}
+            rows = jax.tree.unflatten(structure, [arrays[n] for n in names])
+            parts = self.log_terms(theta, z, rows)
+            return {"log_prior": parts.prior + parts.log_det, "log_local": tree_sum(parts.local)}
+
+        return Joint(
+            terms=terms,
+            latents={**self.globals_, **{n: (size, *s) for n, s in self.locals_.items()}},
+            axes=(LatentAxis("rows", size, dict.fromkeys(self.locals_, 0), declared=True),),
+            arrays=dict(zip(names, leaves, strict=True)),
+            constants={},
+        )
 
     def _constrained(self, values: Sites) -> tuple[dict[str, Array], Array]:
         constrained, log_det = {}, jnp.zeros(())

@@ -7,18 +7,23 @@ import jax.numpy as jnp
 
 from amortis._errors import (
     ModelRaisedError,
+    NoLocalPlateError,
     NoObservationError,
     SlicingError,
+    StepwiseLatentsError,
     UnequalLengthsError,
 )
 from amortis._require import require_callable
 from amortis.model.arguments import Arguments, read_arguments
+from amortis.model.by_structure import bind_by_structure
 from amortis.model.checks import check_identity, check_start
-from amortis.model.inputs import as_inputs
+from amortis.model.inputs import as_inputs, levels_of
 from amortis.model.latent_model import LatentModel
 from amortis.model.numpyro_density import NumPyroDensity
+from amortis.model.numpyro_joint import numpyro_joint
 from amortis.model.numpyro_sites import ModelSites, inspect_model
 from amortis.model.plates import LocalAxis, find_local_axis
+from amortis.structure import used_as_integers
 
 
 def from_numpyro(
@@ -65,6 +70,17 @@ def from_numpyro(
     """
     require_callable("the model", function)
     arguments = read_arguments(function, args, kwargs)
+    try:
+        return _by_rows(arguments, local)
+    except (SlicingError, NoLocalPlateError, StepwiseLatentsError):
+        # Rows do not stand alone: an error, unless the structure of the model is the reason.
+        model = bind_by_structure(arguments, local)
+        if isinstance(model, LatentModel):
+            return model
+        raise
+
+
+def _by_rows(arguments: Arguments, local: str | None) -> LatentModel:
     found = _inspect(arguments)
     if not any(site.observed for site in found.sites):
         raise NoObservationError(
@@ -122,7 +138,8 @@ def _bind(
     if subsampled:
         data["index"] = jnp.arange(axis.size)
     names = arguments.split(axis.size)[0].row_names()
-    inputs, input_names = as_inputs(row_arrays, names, axis.size)
+    levels = levels_of(_categories(arguments, dict(zip(names, row_arrays, strict=True))))
+    inputs, input_names = as_inputs(row_arrays, names, axis.size, levels)
     latent = found.latents
     return LatentModel(
         density=NumPyroDensity(template, others, axis, row_axes, subsampled),
@@ -138,6 +155,14 @@ def _bind(
         plate=axis.name,
         input_names=input_names,
     )
+
+
+def _categories(arguments: Arguments, rows: dict[str, Any]) -> dict[str, Any]:
+    """Row-aligned integers that the model uses as indices: categories, not numbers."""
+    if not any(jnp.issubdtype(array.dtype, jnp.integer) for array in rows.values()):
+        return {}
+    integers = used_as_integers(numpyro_joint(arguments))
+    return {name: array for name, array in rows.items() if name in integers}
 
 
 def _along_rows(plates: Any, leading: int | None, axis: LocalAxis) -> bool:

@@ -1,30 +1,107 @@
-"""The numbers that inference functions read, one row per datum."""
+"""The numbers that inference functions read: a unit's own row, its neighbors', its group's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+from amortis.numerics import Groups
+
+MOST_LEVELS = 64
+"""Categories that are read as indicators; of more, the integer itself is read."""
+
+
+class Series(eqx.Module):
+    r"""Rows along the units, of which unit n reads those around $\mathrm{stride}\cdot n$.
+
+    Attributes:
+        values: the rows, shape (R, E).
+        stride: rows from one unit's own to the next one's.
+        names: what each column is.
+    """
+
+    values: Float[Array, "rows columns"]
+    stride: int = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True)
+
+
+class Membership(eqx.Module):
+    """Rows that belong to groups, one group per unit.
+
+    Attributes:
+        values: the rows, shape (M, F).
+        groups: the group of each.
+        names: what each column is.
+    """
+
+    values: Float[Array, "members columns"]
+    groups: Groups
+    names: tuple[str, ...] = eqx.field(static=True)
+
+
+class Inputs(eqx.Module):
+    """All that inference functions may read of a model's data, or of new data.
+
+    Attributes:
+        rows: one row per unit, shape (N, D).
+        series: rows that units share with their neighbors, where those are not `rows`.
+        members: rows that belong to groups.
+    """
+
+    rows: Float[Array, "units columns"]
+    series: Series | None = None
+    members: Membership | None = None
 
 
 def as_inputs(
-    arrays: Sequence[Array], names: Sequence[str], size: int
+    arrays: Sequence[Array],
+    names: Sequence[str],
+    size: int,
+    levels: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Float[Array, "rows columns"], tuple[str, ...]]:
     """Lay all row-aligned arrays side by side as floating point columns.
 
     Args:
-        arrays: row-aligned arrays of any trailing shape; integers and booleans are read as numbers.
+        arrays: row-aligned arrays of any trailing shape; booleans and integers are read as numbers,
+            unless they are categories.
         names: one name per array.
         size: number of rows N.
+        levels: the categories of integer arrays that the model uses as indices; each is read as
+            one indicator per category.
 
     Returns:
         A matrix of shape (N, columns) and the name of each column.
     """
     dtype = jnp.result_type(float)
-    columns = [jnp.reshape(array, (size, -1)).astype(dtype) for array in arrays]
-    labels = tuple(
-        name if column.shape[1] == 1 else f"{name}[{i}]"
-        for name, column in zip(names, columns, strict=True)
-        for i in range(column.shape[1])
-    )
+    columns: list[Array] = []
+    labels: list[str] = []
+    for name, array in zip(names, arrays, strict=True):
+        flat = jnp.reshape(array, (size, -1))
+        known = (levels or {}).get(name)
+        each = [name] if flat.shape[1] == 1 else [f"{name}[{i}]" for i in range(flat.shape[1])]
+        if known is None:
+            columns.append(flat.astype(dtype))
+            labels += each
+            continue
+        indicators = flat[:, :, None] == jnp.asarray(known)
+        columns.append(jnp.reshape(indicators, (size, -1)).astype(dtype))
+        labels += [f"{label}={level}" for label in each for level in known]
     matrix = jnp.concatenate(columns, axis=1) if columns else jnp.zeros((size, 0), dtype)
-    return matrix, labels
+    return matrix, tuple(labels)
+
+
+def levels_of(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
+    """The categories of each array, of those that do not have too many."""
+    found = {name: np.unique(np.asarray(array)) for name, array in arrays.items()}
+    return {name: values for name, values in found.items() if len(values) <= MOST_LEVELS}
+
+
+def columns_of(labels: Sequence[str], arrays: Sequence[str]) -> list[int]:
+    """Positions of the columns that were made of some arrays."""
+    return [
+        i
+        for i, label in enumerate(labels)
+        if any(label == name or label.startswith((f"{name}[", f"{name}=")) for name in arrays)
+    ]

@@ -1,15 +1,19 @@
 """`LatentModel`: the one interface between a user's model and everything else."""
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Mapping
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from amortis._types import RowIndex, Rows, Scalar, Sites, Values
+from amortis.model.inputs import Inputs, Membership, Series, columns_of
 from amortis.numerics import tree_sum
+from amortis.structure import Joint, Verdict
 
 
 class LogTerms(eqx.Module):
@@ -38,6 +42,19 @@ class AbstractDensity(eqx.Module):
     def constrain(self, theta: Sites, z: Sites, rows: Rows) -> Values:
         """Map unconstrained values to their supports, in the shapes the user's model has."""
 
+    @abstractmethod
+    def take(self, data: Rows, index: RowIndex) -> Rows:
+        """Take a batch of units out of the data."""
+
+    @abstractmethod
+    def joint(self, data: Rows) -> Joint:
+        """The log joint of all rows as a density over whole arrays, for `check` to look into."""
+
+
+def take_rows(data: Rows, index: RowIndex) -> Rows:
+    """The same positions of every array's first axis."""
+    return jax.tree.map(lambda leaf: jnp.take(leaf, index, axis=0), data)
+
 
 class LatentModel(eqx.Module):
     r"""Globals $\theta$, one $z_n$ per row, and data, with the log joint as a sum over rows.
@@ -50,12 +67,16 @@ class LatentModel(eqx.Module):
     Attributes:
         density: evaluates the log terms.
         data: row-aligned data, a pytree; each leaf has N entries on its first axis.
-        inputs: what inference functions may read, N rows of D numbers, shape (N, D).
+        inputs: what inference functions may read of a unit's own row, shape (N, D).
         globals_: unconstrained shape of each global site.
         locals_: unconstrained shape of each local site, without the row axis.
         size: N, the number of rows.
         plate: name of the local plate, or of the row axis where the model has no plate.
         input_names: what each column of `inputs` is, for reports.
+        series: rows that units share with their neighbors, where those are not `inputs` itself.
+        members: rows that belong to groups, where each unit is a group.
+        verdict: what `check` finds, where binding the model had to look into its structure.
+        separable: whether any batch of units can be evaluated alone.
     """
 
     density: AbstractDensity
@@ -66,6 +87,26 @@ class LatentModel(eqx.Module):
     size: int = eqx.field(static=True)
     plate: str = eqx.field(static=True)
     input_names: tuple[str, ...] = eqx.field(static=True)
+    series: Series | None = None
+    members: Membership | None = None
+    verdict: Verdict | None = eqx.field(static=True, default=None)
+    separable: bool = eqx.field(static=True, default=True)
+
+    @property
+    def all_inputs(self) -> Inputs:
+        """All that inference functions may read."""
+        return Inputs(self.inputs, self.series, self.members)
+
+    def reading(self, verdict: Verdict) -> "LatentModel":
+        """The same model, whose inference functions read only what the verdict says is read."""
+        if verdict.answer is not True:
+            return self
+        kept = columns_of(self.input_names, [given.name for given in verdict.inputs])
+        return dataclasses.replace(
+            self,
+            inputs=self.inputs[:, np.asarray(kept, int)],
+            input_names=tuple(self.input_names[i] for i in kept),
+        )
 
     def rows(self, index: RowIndex) -> Rows:
         """Take a batch of rows of the data.
@@ -74,9 +115,12 @@ class LatentModel(eqx.Module):
             index: positions of the rows, shape (batch,), in [0, N).
 
         Returns:
-            The data pytree with `batch` entries on each leaf's first axis.
+            The batch's data, in the form of all data, as `log_terms` takes them.
+
+        Raises:
+            SlicingError: the model can only be evaluated as a whole.
         """
-        return jax.tree.map(lambda leaf: jnp.take(leaf, index, axis=0), self.data)
+        return self.density.take(self.data, index)
 
     def log_terms(self, theta: Sites, z: Sites, rows: Rows | None = None) -> LogTerms:
         """Evaluate all parts of the log joint at once.
@@ -149,6 +193,10 @@ class LatentModel(eqx.Module):
             Constrained values by site, and deterministic sites, in the shapes the model has.
         """
         return self.density.constrain(theta, z, self.data if rows is None else rows)
+
+    def joint(self) -> Joint:
+        """The log joint as a density over all latents and all arrays, with nothing sliced."""
+        return self.density.joint(self.data)
 
     def zeros(self, rows: int) -> dict[str, Float[Array, "rows ..."]]:
         """Unconstrained locals at zero for a number of rows, by site."""

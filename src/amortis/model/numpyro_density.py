@@ -10,11 +10,13 @@ from jaxtyping import Array
 from numpyro.infer.util import log_density
 from numpyro.primitives import Messenger
 
-from amortis._types import Rows, Sites, Values
-from amortis.model.arguments import CallTemplate
-from amortis.model.latent_model import AbstractDensity, LogTerms
+from amortis._types import RowIndex, Rows, Sites, Values
+from amortis.model.arguments import Arguments, CallTemplate
+from amortis.model.latent_model import AbstractDensity, LogTerms, take_rows
+from amortis.model.numpyro_joint import numpyro_joint
 from amortis.model.numpyro_sites import peel, unconstrained_bijection
 from amortis.model.plates import LocalAxis
+from amortis.structure import Joint
 
 
 class NumPyroDensity(AbstractDensity):
@@ -62,6 +64,19 @@ class NumPyroDensity(AbstractDensity):
         run = self._run(theta, z, rows)
         latent = {n: s["value"] for n, s in run.sites.items() if n in theta or n in z}
         return latent | run.deterministic
+
+    def take(self, data: Rows, index: RowIndex) -> Rows:
+        return take_rows(data, index)
+
+    def joint(self, data: Rows) -> Joint:
+        rows = () if self.subsampled else data["arrays"]
+        arguments = Arguments(
+            self.template.function,
+            self.template.structure,
+            self.template.leaves(rows, self.others),
+            self.template.names,
+        )
+        return numpyro_joint(arguments, self.axis.name)
 
     def log_density(self, theta: Sites, z: Sites, rows: Rows) -> Array:
         """NumPyro's own log joint of these rows on the unconstrained scale: the oracle.

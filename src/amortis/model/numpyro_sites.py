@@ -16,6 +16,7 @@ from amortis._errors import (
     ImproperSupportError,
     ModelError,
     ModelRaisedError,
+    StepwiseLatentsError,
     UnsupportedSiteError,
 )
 from amortis.model.plates import SiteInfo
@@ -121,6 +122,25 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0]
 
 
+def refuse_duplicate(msg: Any, seen: dict[str, str]) -> None:
+    """Refuse a site or plate whose name another one has; NumPyro itself does so only in a trace.
+
+    Args:
+        msg: the message of a site or plate.
+        seen: names so far, with what has them; the new one is added.
+
+    Raises:
+        UnsupportedSiteError: the name is taken.
+    """
+    name, kind = msg["name"], "plate" if msg["type"] == "plate" else "site"
+    if name in seen and not (kind == seen[name] == "plate"):
+        raise UnsupportedSiteError(
+            f"the {kind} {name!r} has the name of a {seen[name]}; expected every site and plate to "
+            f"have a name of its own: rename one"
+        )
+    seen[name] = kind
+
+
 class _Recorder(Messenger):
     """Gives every latent site the value at unconstrained zero and writes down what it sees."""
 
@@ -128,11 +148,14 @@ class _Recorder(Messenger):
         self.sites: list[SiteInfo] = []
         self.latents: dict[str, LatentInfo] = {}
         self.plates: dict[str, tuple[int, int]] = {}
+        self._named: dict[str, str] = {}
         super().__init__()
 
     def process_message(self, msg: Any) -> None:
+        if msg["type"] in ("sample", "plate", "deterministic"):
+            refuse_duplicate(msg, self._named)
         if msg["type"] == "control_flow":
-            raise UnsupportedSiteError(
+            raise StepwiseLatentsError(
                 "the model draws sites inside `scan` or `cond`; expected local latents in a plate "
                 "or a vectorized prior: such models are coupled from row to row"
             )

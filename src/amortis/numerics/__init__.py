@@ -3,17 +3,29 @@
 Nothing here knows a model, a guide or an optimiser; only arrays come in and arrays go out.
 """
 
-from amortis.numerics.draws import antithetic, crossed, gauss_hermite, low_discrepancy, reflected
+from amortis.numerics.draws import (
+    antithetic,
+    crossed,
+    gauss_hermite,
+    low_discrepancy,
+    reflected,
+    shuffled,
+)
 from amortis.numerics.gaussian import entropy, log_density
+from amortis.numerics.groups import Groups, Members, group_sums
 from amortis.numerics.tree_sum import tree_sum
 
 __all__ = [
+    "Groups",
+    "Members",
     "antithetic",
     "crossed",
     "entropy",
     "gauss_hermite",
+    "group_sums",
     "log_density",
     "low_discrepancy",
     "reflected",
+    "shuffled",
     "tree_sum",
 ]

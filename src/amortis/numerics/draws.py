@@ -106,6 +106,29 @@ def crossed(
     return np.concatenate([theta, -theta, -theta, theta]), np.concatenate([z, z])
 
 
+def shuffled(
+    generator: np.random.Generator, rule: Float[np.ndarray, "draws rows dimension"]
+) -> Float[np.ndarray, "draws rows dimension"]:
+    r"""An antithetic rule whose points come in another order for each row.
+
+    Rules of globals and locals that are made of the same low-discrepancy sequence grow together:
+    where the globals' point is far out, every row's would be too, and the mean of
+    $\theta^2 z_n^2$ over rows and draws would stay off one however many there are. With an order of
+    its own for each row these errors differ between rows, and a sum over rows averages them.
+
+    Args:
+        generator: NumPy's generator.
+        rule: points by row; the second half mirrors the first.
+
+    Returns:
+        The same points of each row, mirrored as before.
+    """
+    half, rows = rule.shape[0] // 2, rule.shape[1]
+    order = np.argsort(generator.random((half, rows)), axis=0)
+    first = np.take_along_axis(rule[:half], order[:, :, None], axis=0)
+    return np.concatenate([first, -first])
+
+
 def gauss_hermite(
     nodes: int, dimension: int
 ) -> tuple[Float[np.ndarray, "points dimension"], Float[np.ndarray, " points"]]:

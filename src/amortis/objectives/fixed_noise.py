@@ -80,7 +80,7 @@ def fixed_noise(guide: Guide, key: RandomKey, draws: int) -> Noise:
     # Half of a symmetric rule has the second moments of the whole.
     quarter = numerics.low_discrepancy(draws // 2, guide.theta.dimension)[: draws // 4]
     half = numerics.reflected(generator, draws // 2, guide.rows, guide.z.dimension)
-    theta, z = numerics.crossed(quarter, half)
+    theta, z = numerics.crossed(quarter, numerics.shuffled(generator, half))
     return _noise(theta, z, equal)
 
 

@@ -31,6 +31,11 @@ _LAST_RATE = 1e-3
 """Relative to the first; a settled rate below it could only polish noise."""
 _MOST_ROLLBACKS = 40
 
+_MOST_SHIFT, _MOST_CHANGE = 0.1, 0.1
+"""Between two rates that have settled: of the globals' means in sds, and of their log sds.
+
+What moves is mostly the noise of the higher rate, so the lower one is closer than that."""
+
 
 @dataclasses.dataclass(frozen=True)
 class _FreshState:
@@ -46,10 +51,19 @@ class _FreshState:
     kept: Walk
     kept_loss: float
     first_loss: float
-    settled_at: float | None
+    settled: "_Settled | None"
     ladder: tuple[float, ...]
     trials: "tuple[_FreshState, ...]"
     status: Status | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Settled:
+    """Where a rate settled: its loss, and what is watched besides."""
+
+    loss: float
+    location: Float[np.ndarray, " watched"]
+    scale: Float[np.ndarray, " watched"]
 
 
 class FreshDraws(AbstractMethod):
@@ -57,8 +71,9 @@ class FreshDraws(AbstractMethod):
 
     The first learning rate is the best of a short ladder, tried on common draws. It stays until
     `plateau` says that the loss has settled, is then divided by four, and so on, until a settled
-    rate no longer improves on the one before. What is returned is a weighted average of the last
-    rate's iterates, which has less noise than any of them. A step whose loss or gradient is not
+    rate neither improves on the one before nor moves what is watched (the globals). What is
+    returned is a weighted average of the last rate's iterates, which has less noise than any of
+    them. A step whose loss or gradient is not
     finite is rolled back, and the steps after it are halved and grow back slowly; if the average
     loss of a block is worse than at the start, the best state comes back with a lower rate.
 
@@ -112,7 +127,7 @@ class FreshDraws(AbstractMethod):
             kept=walk,
             kept_loss=np.inf,
             first_loss=np.inf,
-            settled_at=None,
+            settled=None,
             ladder=(),
             trials=(),
             status=None,
@@ -135,7 +150,7 @@ class FreshDraws(AbstractMethod):
         trace = state.trace[:, state.leader]
         if self._blown_up(state, trace):
             return self._slower(state, state.kept)
-        return self._settle(state, trace) if self.plateau.settled(trace) else state
+        return self._settle(loss, state, trace) if self.plateau.settled(trace) else state
 
     def terminate(self, state: _FreshState) -> Status | None:
         return state.status
@@ -230,24 +245,39 @@ class FreshDraws(AbstractMethod):
         far = trace[-1] > max(state.first_loss, state.kept_loss) + 10 * spread
         return bool(far and np.isfinite(state.kept_loss) and state.rate * _DECAY >= lowest)
 
-    def _settle(self, state: _FreshState, trace: Float[np.ndarray, " blocks"]) -> _FreshState:
-        """End if this rate gained nothing on the one before, else go on with a lower one."""
-        settled_at = float(np.mean(trace[-max(len(trace) // 4, 2) :]))
-        gained = np.inf if state.settled_at is None else state.settled_at - settled_at
+    def _settle(
+        self, loss: StochasticLoss, state: _FreshState, trace: Float[np.ndarray, " blocks"]
+    ) -> _FreshState:
+        """End if this rate changed nothing since the one before, else go on with a lower one."""
+        average = jax.tree.map(lambda leaf: leaf[state.leader], state.walk.average)
+        watched = (np.asarray(values, np.float64) for values in loss.watched(average))
+        now = _Settled(float(np.mean(trace[-max(len(trace) // 4, 2) :])), *watched)
+        gained = np.inf if state.settled is None else state.settled.loss - now.loss
         # Both levels are known to about the tolerance, hence twice.
-        if abs(gained) <= 2 * self.plateau.tolerance:
+        at_rest = state.settled is not None and _at_rest(state.settled, now)
+        if abs(gained) <= 2 * self.plateau.tolerance and at_rest:
             return dataclasses.replace(state, status=Status.CONVERGED)
         if state.rate * _DECAY < _LAST_RATE * state.first_rate:
             return dataclasses.replace(state, status=Status.STALLED)
-        if gained < 0:
+        if gained < -2 * self.plateau.tolerance:
             return self._slower(state, state.kept)
-        return dataclasses.replace(self._slower(state, state.walk), settled_at=settled_at)
+        return dataclasses.replace(self._slower(state, state.walk), settled=now)
 
     def _slower(self, state: _FreshState, walk: Walk) -> _FreshState:
         """Go on from the average of `walk` with a lower rate."""
         return dataclasses.replace(
             state, walk=at_new_rate(walk), rate=state.rate * _DECAY, trace=state.trace[:0]
         )
+
+
+def _at_rest(before: _Settled, after: _Settled) -> bool:
+    """Whether what is watched stayed where it was, in units of its own scale."""
+    spread = (before.scale > 0) & (after.scale > 0)
+    if not spread.any():
+        return True
+    shift = np.abs(after.location - before.location)[spread] / after.scale[spread]
+    change = np.abs(np.log(after.scale[spread] / before.scale[spread]))
+    return bool(shift.max() <= _MOST_SHIFT and change.max() <= _MOST_CHANGE)
 
 
 def _mean_of_finite(losses: Float[np.ndarray, "steps restarts"]) -> Float[np.ndarray, " restarts"]:

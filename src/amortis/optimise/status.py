@@ -11,7 +11,7 @@ class Status(enum.Enum):
         "The optimum still moved with fresh draws at the largest number of draws allowed."
     )
     ITERATIONS_EXHAUSTED = "The largest number of iterations was reached before the loss settled."
-    STALLED = "Smaller steps no longer settle the loss within its tolerance."
+    STALLED = "Smaller steps no longer settle the loss and the globals within their tolerances."
     DIVERGED = "The loss stayed non-finite after rolling back; the last finite state is kept."
     INTERRUPTED = "Interrupted; the best state so far is kept."
 

@@ -1,0 +1,77 @@
+"""`Standardizer`: inputs in units of their own spread, decided once, from the fitted data."""
+
+import dataclasses
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from amortis.inference_functions import Parts
+
+
+class _Columns(eqx.Module):
+    """Mean of each column, and what centered columns are multiplied with."""
+
+    center: Float[Array, " columns"]
+    mixing: Float[Array, " columns"] | Float[Array, "columns columns"]
+
+    def __call__(self, matrix: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
+        centered = matrix - self.center
+        return centered * self.mixing if self.mixing.ndim == 1 else centered @ self.mixing
+
+    @classmethod
+    def of(cls, matrix: Float[Array, "rows columns"], decorrelate: bool) -> "_Columns":
+        values = np.asarray(matrix, np.float64)
+        center = values.mean(axis=0)
+        mixes = decorrelate and values.shape[1] > 1
+        mix = (_decorrelating if mixes else _standardizing)(values - center)
+        return cls(jnp.asarray(center, matrix.dtype), jnp.asarray(mix, matrix.dtype))
+
+
+class Standardizer(eqx.Module):
+    """Centers and scales the parts that an inference function reads.
+
+    Attributes:
+        rows: of the units' own rows: one over their sds, or a whole matrix where the function can
+            use decorrelated inputs.
+        members: of the rows of groups.
+    """
+
+    rows: _Columns
+    members: _Columns | None
+
+    @classmethod
+    def of(cls, parts: Parts, decorrelate: bool) -> "Standardizer":
+        """The standardizer of fitted data.
+
+        Args:
+            parts: what the inference function reads of them.
+            decorrelate: whether its inputs may be mixed.
+        """
+        members = None if parts.members is None else _Columns.of(parts.members, False)
+        return cls(_Columns.of(parts.rows, decorrelate), members)
+
+    def __call__(self, parts: Parts) -> Parts:
+        """The same parts, standardized."""
+        rows = self.rows(parts.rows)
+        if self.members is None or parts.members is None:
+            return dataclasses.replace(parts, rows=rows)
+        return dataclasses.replace(parts, rows=rows, members=self.members(parts.members))
+
+
+def _standardizing(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """One over the standard deviations; one for constant columns."""
+    spread = centered.std(axis=0)
+    constant = spread <= 1e-7 * np.maximum(np.abs(centered).max(axis=0, initial=0.0), 1e-30)
+    return 1.0 / np.where(constant, 1.0, spread)
+
+
+def _decorrelating(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "d d"]:
+    """A matrix that makes columns uncorrelated with unit variance.
+
+    Directions that hardly vary (a thousandth of the average variance) are not blown up.
+    """
+    values, vectors = np.linalg.eigh(centered.T @ centered / len(centered))
+    floor = max(1e-3 * float(values.mean()), 1e-30)
+    return vectors / np.sqrt(np.maximum(values, floor))

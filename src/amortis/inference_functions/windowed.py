@@ -1,0 +1,89 @@
+"""`Windowed`: a function of the rows around a unit's own."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from amortis._errors import ArgumentError
+from amortis._require import require_kind
+from amortis._types import Parameters, RandomKey, RowIndex
+from amortis.inference_functions.context import Parts, WindowContext
+from amortis.inference_functions.interface import (
+    AbstractInferenceFunction,
+    AbstractRowFunction,
+    FunctionShape,
+)
+from amortis.model import Inputs
+
+
+class Windowed(AbstractInferenceFunction):
+    r"""An inner function of the rows at fixed offsets: $f_\phi((w_{n+o})_{o\in O})$.
+
+    Units near an end that lack a row of their window have free parameters of their own (Remark 3.7
+    of the paper), so that the function itself need not be right there. For new data there are no
+    such parameters, and the missing rows are taken to be average.
+
+    Attributes:
+        inner: a function of rows, such as `MLP()`; it gets the rows of a window side by side.
+        offsets: the rows that a window has, relative to a unit's own.
+
+    Raises:
+        ArgumentError: no offsets, an offset twice, or an inner function that is not one of rows.
+
+    References:
+        Margossian & Blei, *Amortized Variational Inference: When and Why?* (2024), §3.2 and 5.3.
+    """
+
+    inner: AbstractRowFunction
+    offsets: tuple[int, ...] = eqx.field(static=True, converter=lambda o: tuple(int(i) for i in o))
+
+    def __check_init__(self) -> None:
+        require_kind("inner", self.inner, AbstractRowFunction, "amortis.MLP()")
+        if not self.offsets or len(set(self.offsets)) < len(self.offsets):
+            raise ArgumentError(
+                f"Windowed offsets are {self.offsets}; expected at least one, each once, as in "
+                f"(-1, 0): list the rows to read relative to a unit's own"
+            )
+
+    @property
+    def owns_rows(self) -> bool:
+        return self.inner.owns_rows
+
+    @property
+    def closed_under_linear_maps(self) -> bool:
+        return self.inner.closed_under_linear_maps
+
+    def arrange(self, inputs: Inputs) -> Parts:
+        series = inputs.rows if inputs.series is None else inputs.series.values
+        stride = 1 if inputs.series is None else inputs.series.stride
+        own = np.arange(inputs.rows.shape[0])[:, None] * stride
+        place = own + np.asarray(self.offsets)
+        there = (place >= 0) & (place < series.shape[0])
+        # A missing row is an average one, which the standardized context reads as zeros.
+        average = jnp.mean(series, axis=0)
+        read = series[np.clip(place, 0, series.shape[0] - 1)]
+        windows = jnp.where(there[:, :, None], read, average)
+        whole = there.all(axis=1)
+        edge = np.where(whole, -1, np.cumsum(~whole) - 1)
+        return Parts(windows.reshape(windows.shape[0], -1), edge=jnp.asarray(edge))
+
+    def context(self, parts: Parts) -> WindowContext:
+        assert parts.edge is not None  # `arrange` has made them
+        return WindowContext(parts.rows, parts.edge)
+
+    def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
+        return {
+            "inner": self.inner.init(key, shape),
+            "edges": jnp.zeros((shape.edges, shape.outputs)),
+        }
+
+    def __call__(
+        self, parameters: Parameters, context: WindowContext, index: RowIndex | None
+    ) -> Float[Array, "batch outputs"]:
+        outputs = self.inner(parameters["inner"], context.rows, index)
+        edges = parameters["edges"]
+        if edges.shape[0] == 0:
+            return outputs
+        free = edges[jnp.maximum(context.edge, 0)]
+        return jnp.where((context.edge >= 0)[:, None], free, outputs)

@@ -1,0 +1,201 @@
+"""`Probe`: which units' factors move when some units, or entries of the data, are moved."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
+
+from amortis.structure.evaluate import (
+    Evaluation,
+    Moves,
+    Outcome,
+    SiteGradients,
+    make_evaluation,
+    make_site_gradients,
+)
+from amortis.structure.joint import Joint, LatentAxis
+from amortis.structure.points import Point, draw_data, draw_point
+
+SCALES = (0.5, 1.5, 3.0)
+"""Half-widths of the points' uniform laws. The widest matters: at a short length-scale, which a
+narrow law draws, distant entries of a Gaussian process look independent in 32 bit."""
+
+_SMALLER = 5
+"""How often a point's scale is halved until the density is finite there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Response:
+    """What moved, unit by unit.
+
+    Attributes:
+        strong: by local site, units whose factor moved.
+        weak: units of which that can neither be said nor denied.
+        terms: log density of every site of the model after the move.
+    """
+
+    strong: Mapping[str, Bool[np.ndarray, " units"]]
+    weak: Bool[np.ndarray, " units"]
+    terms: Mapping[str, float]
+
+    @property
+    def units(self) -> Bool[np.ndarray, " units"]:
+        """Units of which any site moved."""
+        return np.any(np.stack(list(self.strong.values())), axis=0)
+
+
+class Probe:
+    r"""Moves parts of a joint density and watches $\nabla_{z_n}\log p$ for every unit n.
+
+    The factor of unit n that is optimal given the others is $q(z_n) \propto \exp
+    E[\log p(\theta, z, x)]$, so it reads an entry of the data, or another unit, if and only if
+    $\nabla_{z_n}\log p$ depends on it. Two dependences are looked at in one evaluation: the
+    derivative along a random direction, a Hessian-vector product, which is exactly zero where there
+    is no term in common; and a finite move, which also finds comparisons, `where` and integers.
+
+    Args:
+        joint: the density.
+        axis: the latents' axis whose units are looked at.
+        seed: of the points.
+
+    Raises:
+        FloatingPointError: the density is not finite at any point that was tried.
+    """
+
+    def __init__(self, joint: Joint, axis: LatentAxis, seed: int = 0) -> None:
+        self.joint, self.axis = joint, axis
+        generator = np.random.default_rng(seed)
+        self.data = draw_data(joint, generator)
+        self._evaluations: dict[str | None, Evaluation] = {}
+        self._of_sites: dict[int, tuple[Joint, SiteGradients]] = {}
+        self.points: list[Point] = []
+        self._before: list[Outcome] = []
+        for scale in SCALES:
+            self._add_point(generator, scale)
+        if not self.points:
+            raise FloatingPointError(
+                f"the log density is not finite at any of the points that were tried, with "
+                f"unconstrained latents from {-SCALES[-1]} to {SCALES[-1]}"
+            )
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The data, without the constants of the model."""
+        return {**self.data.floats, **self.data.integers}
+
+    def respond(
+        self,
+        units: Bool[np.ndarray, " units"],
+        entries: Mapping[str, tuple[int, Bool[np.ndarray, " entries"]]],
+        point: int = 0,
+        sites: Collection[str] | None = None,
+        fixed: Mapping[str, Bool[np.ndarray, " entries"]] | None = None,
+        term: str | None = None,
+    ) -> Response:
+        """Move units, entries of arrays and other latents, and see whose factors moved.
+
+        Args:
+            units: the units to move.
+            entries: for each array to move, an axis and a mask along it.
+            point: which point, modulo their number.
+            sites: the local sites to move; all if left out.
+            fixed: for each latent off the axis that is to be moved, a mask along its first axis.
+            term: a site whose term alone is looked at; all terms if left out.
+
+        Returns:
+            The response of every unit, those that were moved included.
+        """
+        number = point % len(self.points)
+        moves = self._moves(units, entries, sites, fixed or {})
+        before = self._gradient_before(number, term)
+        outcome = self._evaluation(term)(self.points[number], self.data, moves, before)
+        level, terms = jax.device_get((outcome.level, outcome.terms))
+        strong = {name: value == 2 for name, value in level.items()}
+        weak = np.any(np.stack([value == 1 for value in level.values()]), axis=0)
+        return Response(strong, weak, {name: float(value) for name, value in terms.items()})
+
+    def terms(self, point: int) -> dict[str, float]:
+        """Log density of every site at a point, where nothing is moved."""
+        before = jax.device_get(self._before[point % len(self.points)].terms)
+        return {name: float(value) for name, value in before.items()}
+
+    def site_gradients(
+        self, point: Point, arrays: Mapping[str, Array], joint: Joint
+    ) -> dict[str, dict[str, np.ndarray]]:
+        r"""The gradient of each site's term in the units' latents.
+
+        Args:
+            point: the latents.
+            arrays: the data.
+            joint: this probe's density, or one with other constants.
+
+        Returns:
+            By site and by local latent, shape (units, numbers).
+        """
+        known = self._of_sites.get(id(joint))
+        if known is None:
+            # The density is kept beside its function, so that its id stays its own.
+            known = (joint, make_site_gradients(joint, self.axis))
+            self._of_sites[id(joint)] = known
+        floats = {n: arrays[n] for n in self.data.floats}
+        integers = {n: arrays[n] for n in self.data.integers}
+        found = jax.device_get(known[1](point, floats, integers))
+        return {
+            site: {n: np.asarray(v).reshape(self.axis.size, -1) for n, v in of_site.items()}
+            for site, of_site in found.items()
+        }
+
+    def _evaluation(self, term: str | None) -> Evaluation:
+        """Compiled once for all terms, and once for each term that is looked at alone."""
+        if term not in self._evaluations:
+            self._evaluations[term] = make_evaluation(self.joint, self.axis, term)
+        return self._evaluations[term]
+
+    def _gradient_before(self, number: int, term: str | None) -> dict[str, Array]:
+        if term is None:
+            return self._before[number].gradient
+        point = self.points[number]
+        zero = {n: jnp.zeros_like(v) for n, v in point.z.items()}
+        return self._evaluation(term)(point, self.data, self._nothing(), zero).gradient
+
+    def _nothing(self) -> Moves:
+        return self._moves(np.zeros(self.axis.size, bool), {}, None, {})
+
+    def _moves(
+        self,
+        units: Bool[np.ndarray, " units"],
+        entries: Mapping[str, tuple[int, Bool[np.ndarray, " entries"]]],
+        sites: Collection[str] | None,
+        fixed: Mapping[str, Bool[np.ndarray, " entries"]],
+    ) -> Moves:
+        latents = {}
+        for name, shape in self.joint.latents.items():
+            if name in self.axis.sites:
+                moved = sites is None or name in sites
+                latents[name] = np.asarray(units) if moved else np.zeros_like(units)
+            else:
+                latents[name] = fixed.get(name, np.zeros(shape[:1] or (1,), bool))
+        arrays = {}
+        for name, value in self.arrays.items():
+            axis, mask = entries.get(name, (0, np.zeros(1, bool)))
+            shape = [1] * value.ndim
+            if value.ndim:
+                shape[axis] = value.shape[axis]
+            full = np.broadcast_to(mask, (shape[axis],)) if value.ndim else mask[:1]
+            arrays[name] = full.reshape(shape)
+        return Moves(latents, arrays)
+
+    def _add_point(self, generator: np.random.Generator, scale: float) -> None:
+        """Add a point of this scale, or of a smaller one if the density is not finite there."""
+        for _ in range(_SMALLER):
+            point = draw_point(self.joint, self.axis, generator, scale)
+            zero = {n: jnp.zeros_like(v) for n, v in point.z.items()}
+            outcome = self._evaluation(None)(point, self.data, self._nothing(), zero)
+            if all(bool(jnp.isfinite(v).all()) for v in outcome.gradient.values()):
+                self.points.append(point)
+                self._before.append(outcome)
+                return
+            scale /= 2.0
