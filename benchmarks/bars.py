@@ -200,7 +200,7 @@ def _row(what: str, quantity: str, measured: float, bar: float | None) -> Row:
     return {"what": what, "quantity": quantity, "measured": measured, "bar": bar}
 
 
-def _merged(old: list[Row], new: list[Row]) -> list[Row]:
+def merged(old: list[Row], new: list[Row]) -> list[Row]:
     """The old rows with those that were measured again in their places."""
     again = {(row["what"], row["quantity"]): row for row in new}
     kept = [again.pop((row["what"], row["quantity"]), row) for row in old]
@@ -215,7 +215,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = [row for name in options.only or MEASUREMENTS for row in MEASUREMENTS[name]()]
     if options.only and options.out.exists():
-        rows = _merged(json.loads(options.out.read_text())["rows"], rows)
+        rows = merged(json.loads(options.out.read_text())["rows"], rows)
     result = {
         "machine": f"{platform.machine()}, 2 cores, CPU",
         "jax": jax.__version__,

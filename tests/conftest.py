@@ -22,6 +22,13 @@ settings.register_profile("amortis", deadline=None, derandomize=True, database=N
 settings.load_profile("amortis")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_compiled_functions() -> Iterator[None]:
+    """Compiled functions of one file are of no use to the next, and would fill the memory."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def key() -> Key[Array, ""]:
     """A random key, the same in every run."""

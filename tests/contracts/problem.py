@@ -19,6 +19,7 @@ from amortis import (
     Polynomial,
     StickTheLanding,
     Table,
+    Windowed,
     from_numpyro,
 )
 from amortis.guide import Guide, Noise
@@ -35,6 +36,7 @@ FUNCTIONS = {
     "cubic": Polynomial(3),
     "mlp": MLP(width=5, depth=2),
     "plain_mlp": MLP(width=3, depth=1, skip=False),
+    "windowed": Windowed(Polynomial(1), (-1, 0)),
 }
 GRADIENTS = {"closed": ClosedFormEntropy(), "stick": StickTheLanding()}
 
@@ -48,6 +50,7 @@ PARAMETERS_OF_FUNCTION = {
     "cubic": math.comb(COLUMNS + 3, 3) * RAW,
     "mlp": (COLUMNS * 5 + 5) + (5 * 5 + 5) + 6 * RAW + COLUMNS * RAW,
     "plain_mlp": (COLUMNS * 3 + 3) + 4 * RAW,
+    "windowed": (1 + 2 * COLUMNS) * RAW + RAW,  # the first row has no row before it
 }
 PARAMETERS_OF_GLOBALS = {"diagonal": 2 * GLOBALS, "point": GLOBALS}
 

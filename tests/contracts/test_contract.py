@@ -104,7 +104,7 @@ def test_gradients_are_central_differences_and_batches_average_to_the_whole(
 def _plain_loss(loss, parameters, held, noise, gradient):
     """Minus the ELBO per datum, with normal densities and the model's densities spelled out."""
     guide = loss.guide
-    raw, held_raw = (guide.local_raw(p, loss.model.inputs, None) for p in (parameters, held))
+    raw, held_raw = (guide.fitted_raw(p, None) for p in (parameters, held))
     mean, log_sd = jnp.split(raw, 2, axis=1)
     z = mean + jnp.exp(log_sd) * noise.z  # draws, rows, dimensions
     log_q = _log_q(raw, held_raw, z, gradient).sum(axis=(1, 2))

@@ -61,8 +61,8 @@ def test_idx(name):
 def test_other_names(message, function, name):
     Path(name).write_bytes(CSV)
     assert message(DataError, function, name) == (
-        f"'{name}' ends like no format read here, expected .csv, .csv.gz, .parquet, .npz, .idx, "
-        "-idx3-ubyte or -idx1-ubyte (also .gz); convert it, for example to CSV"
+        f"'{name}' ends like no format read here, expected .csv, .csv.gz, .parquet, .npz, .json, "
+        ".idx, -idx3-ubyte or -idx1-ubyte (also .gz); convert it, for example to CSV"
     )
 
 

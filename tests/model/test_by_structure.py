@@ -10,8 +10,19 @@ from numpyro.contrib.control_flow import scan
 from numpyro.infer.util import potential_energy
 
 import amortis
-from amortis import ArgumentError, FreshDraws, Kind, Table, from_numpyro
+from amortis import (
+    ArgumentError,
+    ClosedFormEntropy,
+    DiagonalNormal,
+    FreshDraws,
+    Kind,
+    SetNetwork,
+    Table,
+    from_numpyro,
+)
+from amortis.guide import Guide, Noise
 from amortis.model.checks import random_values
+from amortis.objectives import NegativeElbo
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=24).astype(np.float32))
 GROUP = np.asarray([3, 0, 0, 5, 3, 3, 0, 5, 5, 5, 2, 2] * 2)
@@ -129,3 +140,20 @@ def test_counts_are_read_as_numbers():
     bound = from_numpyro(model, np.arange(9))
     assert bound.input_names == ("count",)
     assert jax.tree.leaves(bound.data)[0].dtype == jnp.int32
+
+
+def test_batches_of_groups_are_unbiased(key):
+    """Over a partition of the groups, the batches' ELBOs weigh up to that of all of them."""
+    bound = from_numpyro(grouped, X, GROUP)
+    guide = Guide.for_model(bound, SetNetwork(width=2), DiagonalNormal(), DiagonalNormal())
+    loss = NegativeElbo(bound, guide, ClosedFormEntropy())
+    parameters = jax.tree.map(lambda p: p + 0.1, guide.init(key))
+    generator = np.random.default_rng(0)
+    theta = generator.normal(size=(1, 2)).astype(np.float32)
+    z = generator.normal(size=(1, 6, 1)).astype(np.float32)
+    whole = loss.value(parameters, Noise(theta, z, np.ones(1, np.float32)), None)
+    parts = []
+    for index in ([3, 0], [5, 1], [4, 2]):
+        noise = Noise(theta, z[:, index], np.ones(1, np.float32))
+        parts.append(float(loss.value(parameters, noise, jnp.asarray(index))))
+    np.testing.assert_allclose(np.mean(parts), float(whole), rtol=2e-6)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from amortis._errors import ArgumentError
+from amortis._errors import ArgumentError, NoLocalPlateError
 from amortis._require import require_callable
 from amortis.model import LatentModel, joint_of
-from amortis.structure import Verdict, examine
+from amortis.structure import Joint, Verdict, examine
 
 
 def check(
@@ -35,8 +35,8 @@ def check(
     Raises:
         ArgumentError: a bound model together with data.
         DataError: empty or object arrays, NaN or infinity.
-        ModelError: discrete latents, latents without a support, a model that raises, or one whose
-            structure depends on the values of its data.
+        ModelError: discrete latents, latents without a support, a model that raises, one whose
+            structure depends on the values of its data, or a name that nothing has.
 
     References:
         Margossian & Blei, *Amortized Variational Inference: When and Why?* (2024), Theorem 3.4.
@@ -57,6 +57,16 @@ def check(
                 "check got a bound model together with data; expected one or the other: pass the "
                 "NumPyro function with its data, or the bound model alone"
             )
-        return examine(model.joint(), local or model.plate)
+        return _examined(model.joint(), local or model.plate)
     require_callable("the model", model)
-    return examine(joint_of(model, *args, local=local, **kwargs), local)
+    return _examined(joint_of(model, *args, local=local, **kwargs), local)
+
+
+def _examined(joint: Joint, local: str | None) -> Verdict:
+    names = {name for axis in joint.axes for name in (axis.name, *axis.sites)}
+    if local is not None and local not in names:
+        raise NoLocalPlateError(
+            f"local={local!r} is neither a plate around latents nor a latent site with several "
+            f"entries; expected one of {sorted(names)}: correct the name"
+        )
+    return examine(joint, local)

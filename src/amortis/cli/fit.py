@@ -1,7 +1,6 @@
 """`amortis fit`: from a model in a file and data in files to a posterior."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +8,7 @@ import jax
 import typer
 
 import amortis
-from amortis._errors import ArgumentError, ModelRaisedError
+from amortis._errors import ArgumentError
 from amortis._types import RandomKey
 from amortis.cli.arguments import parse_set, read_data
 from amortis.cli.choices import (
@@ -22,7 +21,8 @@ from amortis.cli.choices import (
     require_at_least,
 )
 from amortis.cli.exit_codes import exit_code
-from amortis.cli.load_model import load_model, place_in
+from amortis.cli.load_model import load_model, naming_the_line
+from amortis.cli.model_options import DataFiles, LocalName, ModelPlace, PlainArguments
 from amortis.cli.output import (
     local_moments,
     posterior_draws,
@@ -43,24 +43,10 @@ _ELBO_NUMBERS = 2_000_000
 
 
 def fit(
-    model: Annotated[
-        str, typer.Argument(metavar="FILE.py:MODEL", help="The NumPyro model, a function.")
-    ],
-    data: Annotated[
-        list[str],
-        typer.Option(
-            metavar="FILE",
-            help="CSV, Parquet, NPZ or IDX; its arrays go to arguments of the same name. May be "
-            "repeated; NAME=FILE gives a file's one array to an argument.",
-        ),
-    ],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A plain argument. May be repeated."),
-    ] = None,
-    local: Annotated[
-        str | None, typer.Option(help="The local plate, or a local site, if several could be.")
-    ] = None,
+    model: ModelPlace,
+    data: DataFiles,
+    set_: PlainArguments = None,
+    local: LocalName = None,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     inference: Annotated[
         str | None, typer.Option(help=f"{INFERENCE_FORMS}. Default: mlp:16x2.")
@@ -94,7 +80,8 @@ def fit(
     plain = parse_set(function, set_ or [])
     arrays, unused = read_data(function, data, plain)
     folder = None if out is None else prepare_folder(out)
-    bound = _bind(function, model, local, arrays | plain)
+    with naming_the_line(model):
+        bound = amortis.from_numpyro(function, local=local, **(arrays | plain))
     typer.echo(describe_model(bound, model, arrays, unused))
     started = time.perf_counter()
     with progress_display() as display:
@@ -115,16 +102,6 @@ def _key(seed: int) -> RandomKey:
     if not 0 <= seed <= _LARGEST_SEED:
         raise ArgumentError(f"--seed is {seed}; expected 0 to {_LARGEST_SEED}: choose another")
     return jax.random.key(seed)
-
-
-def _bind(
-    function: Callable[..., Any], where: str, local: str | None, arguments: dict[str, Any]
-) -> amortis.LatentModel:
-    try:
-        return amortis.from_numpyro(function, local=local, **arguments)
-    except ModelRaisedError as error:
-        place = place_in(error.__cause__, where.rpartition(":")[0])
-        raise ModelRaisedError(f"{error} ({place})" if place else str(error)) from error.__cause__
 
 
 def _write(

@@ -4,7 +4,8 @@ import importlib.util
 import linecache
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -52,6 +53,23 @@ def load_model(where: str) -> Callable[..., Any]:
             f"function: it has {_listed(functions)}"
         )
     return function
+
+
+@contextmanager
+def naming_the_line(where: str) -> Generator[None, None, None]:
+    """Say at which line of the user's file the model raised, if it does so in this context.
+
+    Args:
+        where: file and function, as for `load_model`.
+
+    Raises:
+        ModelRaisedError: the same again, with the line.
+    """
+    try:
+        yield
+    except ModelRaisedError as error:
+        place = place_in(error.__cause__, where.rpartition(":")[0])
+        raise ModelRaisedError(f"{error} ({place})" if place else str(error)) from error.__cause__
 
 
 def place_in(error: BaseException | None, file: str) -> str:

@@ -9,6 +9,7 @@ import typer
 
 import amortis
 from amortis._errors import AmortisError
+from amortis.cli.check import check
 from amortis.cli.demo import demo
 from amortis.cli.exit_codes import ExitCode
 from amortis.cli.fit import fit
@@ -18,11 +19,12 @@ app = typer.Typer(
     name="amortis",
     help="From a latent variable model to an amortized posterior.",
     epilog="Exit codes: 0 done, 2 bad usage or bad input (one line says what), 4 a fit ended "
-    "without settling, 130 interrupted.",
+    "without settling, 130 interrupted. Of check: 0 yes, 1 no, 3 not decided.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command()(check)
 app.command()(demo)
 app.command()(fit)
 app.command()(reproduce)
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows the program's name; by default that of the process.
 
     Returns:
-        The exit code; see `ExitCode`.
+        The exit code; see `ExitCode`, and `AnswerCode` of `check`.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):

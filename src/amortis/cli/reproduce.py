@@ -14,7 +14,7 @@ from amortis.cli.choices import nearest, require_at_least
 from amortis.cli.exit_codes import ExitCode
 from amortis.cli.output import prepare_folder, write_json
 from amortis.cli.progress import progress_display
-from amortis.experiments import linear, nonlinear
+from amortis.experiments import hmm, linear, nonlinear, saw
 from amortis.experiments.comparison import MonitorFor, Reproduction, Setting
 from amortis.report import Cell, Column, markdown_table, replacing, text_table
 
@@ -45,7 +45,12 @@ class Run(Protocol):
         ...
 
 
-EXPERIMENTS: dict[str, Run] = {"linear": linear.run, "nonlinear": nonlinear.run}
+EXPERIMENTS: dict[str, Run] = {
+    "linear": linear.run,
+    "nonlinear": nonlinear.run,
+    "saw": saw.run,
+    "hmm": hmm.run,
+}
 
 
 def reproduce(

@@ -9,15 +9,22 @@ from amortis.inference_functions import (
     Windowed,
 )
 from amortis.model import LatentModel
-from amortis.objectives import AbstractGradient, ClosedFormEntropy, StickTheLanding
+from amortis.objectives import (
+    AbstractGradient,
+    ClosedFormEntropy,
+    StickTheLanding,
+    coupled_draws,
+)
 from amortis.optimise import AbstractMethod, FixedDraws, FreshDraws
 from amortis.structure import Kind, Verdict
 
 _MOST_FIXED_NUMBERS = 4_000_000
 """Draws times rows times local dimensions that an evaluation on fixed draws may hold in memory."""
 
-_MANY_GROUPS = 1000
-"""With fewer groups a wide network would have as many numbers as the factors that it replaces."""
+_SET_WIDTHS, _SHARE = (16, 4), 0.05
+"""Hidden units of a set network that are tried, and the most numbers that it may have, as a share
+of the numbers of a table. With few groups potentials alone are nearly as good, and faster (radon,
+election88 in docs/benchmarks.md)."""
 
 _FIRST_DRAWS = {True: 128, False: 16}
 
@@ -41,10 +48,22 @@ def choose_inference(model: LatentModel, verdict: Verdict) -> AbstractInferenceF
     if not verdict.inputs:
         return Constant()
     if model.members is not None:
-        return SetNetwork(width=4 if model.size < _MANY_GROUPS else 16)
+        return SetNetwork(width=_set_width(model))
     if verdict.kind is Kind.WINDOWED:
         return Windowed(MLP(), window_of(verdict))
     return MLP()
+
+
+def _set_width(model: LatentModel) -> int:
+    """The widest set network that is still much smaller than the table it replaces."""
+    assert model.members is not None  # only grouped models come here
+    outputs = 2 * sum(_size(shape) for shape in model.locals_.values())
+    rows, members = model.inputs.shape[1], model.members.values.shape[1]
+    for width in _SET_WIDTHS:
+        numbers = width * (members + 1 + 2 * outputs + outputs + width + rows + 1)
+        if numbers <= _SHARE * model.size * outputs:
+            return width
+    return 0
 
 
 def window_of(verdict: Verdict) -> tuple[int, ...]:
@@ -68,7 +87,11 @@ def choose_method(model: LatentModel, inference: AbstractInferenceFunction) -> A
     """
     local = sum(_size(shape) for shape in model.locals_.values())
     columns = max(local, model.inputs.shape[1] // 16, 1)
-    numbers = model.size * columns * _FIRST_DRAWS[inference.owns_rows]
+    draws = _FIRST_DRAWS[inference.owns_rows]
+    if model.coupled:
+        # One rule over all rows: the number of draws grows with them.
+        draws = coupled_draws(model.size * local + len(model.globals_))
+    numbers = model.size * columns * draws
     if numbers <= _MOST_FIXED_NUMBERS:
         return FixedDraws()
     return FreshDraws() if model.separable else FreshDraws(batch=model.size)

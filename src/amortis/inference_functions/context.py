@@ -23,7 +23,7 @@ class Parts(eqx.Module):
 
     rows: Float[Array, "units columns"]
     edge: Int[Array, " units"] | None = None
-    members: Float[Array, "members columns"] | None = None
+    members: Float[Array, "members member_columns"] | None = None
     groups: Groups | None = None
 
     @property
@@ -50,7 +50,7 @@ class SetContext(eqx.Module):
     """
 
     rows: Float[Array, "units columns"]
-    members: Float[Array, "length columns"]
+    members: Float[Array, "length member_columns"]
     entries: Members
     groups: Groups
 

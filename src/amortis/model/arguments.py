@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -117,8 +118,12 @@ def read_arguments(
 
 
 def _positional_names(function: Callable[..., Any], count: int) -> tuple[str, ...]:
-    code = getattr(function, "__code__", None)
-    known = code.co_varnames[: code.co_argcount] if code is not None else ()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        parameters = ()  # written in C, or with a signature of its own making
+    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = [p.name for p in parameters if p.kind in named]
     return tuple(known[i] if i < len(known) else f"argument {i}" for i in range(count))
 
 

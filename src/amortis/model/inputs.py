@@ -22,7 +22,7 @@ class Series(eqx.Module):
         names: what each column is.
     """
 
-    values: Float[Array, "rows columns"]
+    values: Float[Array, "rows series_columns"]
     stride: int = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
 
@@ -36,7 +36,7 @@ class Membership(eqx.Module):
         names: what each column is.
     """
 
-    values: Float[Array, "members columns"]
+    values: Float[Array, "members member_columns"]
     groups: Groups
     names: tuple[str, ...] = eqx.field(static=True)
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from amortis._types import RowIndex, Rows, Scalar, Sites, Values
 from amortis.model.inputs import Inputs, Membership, Series, columns_of
 from amortis.numerics import tree_sum
-from amortis.structure import Joint, Verdict
+from amortis.structure import Joint, Kind, Verdict
 
 
 class LogTerms(eqx.Module):
@@ -197,6 +197,11 @@ class LatentModel(eqx.Module):
     def joint(self) -> Joint:
         """The log joint as a density over all latents and all arrays, with nothing sliced."""
         return self.density.joint(self.data)
+
+    @property
+    def coupled(self) -> bool:
+        """Whether local latents of different units touch each other, in some term."""
+        return self.verdict is not None and self.verdict.kind is Kind.COUPLED
 
     def zeros(self, rows: int) -> dict[str, Float[Array, "rows ..."]]:
         """Unconstrained locals at zero for a number of rows, by site."""

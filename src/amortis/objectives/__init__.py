@@ -4,7 +4,15 @@ Brings a model and a guide together; hands optimisers a loss that knows how to m
 """
 
 from amortis.objectives.elbo import elbo_draws
+from amortis.objectives.fixed_noise import coupled_draws
 from amortis.objectives.gradients import AbstractGradient, ClosedFormEntropy, StickTheLanding
 from amortis.objectives.loss import NegativeElbo
 
-__all__ = ["AbstractGradient", "ClosedFormEntropy", "NegativeElbo", "StickTheLanding", "elbo_draws"]
+__all__ = [
+    "AbstractGradient",
+    "ClosedFormEntropy",
+    "NegativeElbo",
+    "StickTheLanding",
+    "coupled_draws",
+    "elbo_draws",
+]

@@ -3,6 +3,8 @@
 * One or two latents per row: a tensor Gauss-Hermite rule, the same for all rows, times a short
   symmetric rule for the globals. The product matters: noise that all rows share adds up over rows,
   and any correlation with the globals' noise would be amplified N times.
+* Latents that touch those of other rows: one whitened rule over all rows together, so that the
+  second moments between rows are right as well. Noise that rows share would be read as correlation.
 * More latents: every row gets its own reflection of a short whitened rule, so that errors of single
   rows average over rows, and signs of globals and locals are crossed. Rows with parameters of their
   own fit the draws that they see, so they start with more draws, which grow faster.
@@ -25,15 +27,18 @@ _MOST_FIRST = 128
 _MOST_GLOBAL_POINTS = 64
 
 
-def first_draws(guide: Guide) -> int:
+def first_draws(guide: Guide, coupled: bool) -> int:
     """Number of fixed draws that is worth starting with.
 
     Args:
         guide: tells dimensions and whether rows share a function.
+        coupled: whether latents of different rows touch each other.
 
     Returns:
         A number of draws, a multiple of four.
     """
+    if coupled:
+        return coupled_draws(guide.rows * guide.z.dimension + _spread(guide))
     if _is_product(guide):
         return _PRODUCT_FIRST[max(guide.z.dimension, 1)]
     # Four points per dimension can be whitened; twice that where signs cross with the globals'.
@@ -44,7 +49,12 @@ def first_draws(guide: Guide) -> int:
     return min(max(least, exact), _MOST_FIRST)
 
 
-def more_draws(guide: Guide, draws: int) -> int:
+def coupled_draws(dimensions: int) -> int:
+    """Draws of one rule over all latents: four points per dimension, which can be whitened."""
+    return 4 * _power_of_two(dimensions)
+
+
+def more_draws(guide: Guide, draws: int, coupled: bool) -> int:
     """The next number of draws: twice as many, or four times.
 
     Four times where both parts of a product grow, and where rows fit the draws that they see.
@@ -52,24 +62,30 @@ def more_draws(guide: Guide, draws: int) -> int:
     Args:
         guide: tells whether rows share a function.
         draws: the number of draws now.
+        coupled: whether latents of different rows touch each other.
 
     Returns:
         The next number.
     """
+    if coupled:
+        return 2 * draws
     return 4 * draws if _is_product(guide) or guide.inference.owns_rows else 2 * draws
 
 
-def fixed_noise(guide: Guide, key: RandomKey, draws: int) -> Noise:
+def fixed_noise(guide: Guide, key: RandomKey, draws: int, coupled: bool) -> Noise:
     """Noise for all rows of a guide.
 
     Args:
         guide: tells dimensions, number of rows, and whether rows share a function.
         key: random key of the reflections; Gauss-Hermite rules are deterministic.
         draws: number of draws S, a multiple of four.
+        coupled: whether latents of different rows touch each other.
 
     Returns:
         Noise with leading axis S in NumPy arrays; weights sum to one (some may be zero).
     """
+    if coupled:
+        return _joint_rule(guide, draws)
     if _is_product(guide):
         return _product_rule(guide, draws)
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
@@ -82,6 +98,15 @@ def fixed_noise(guide: Guide, key: RandomKey, draws: int) -> Noise:
     half = numerics.reflected(generator, draws // 2, guide.rows, guide.z.dimension)
     theta, z = numerics.crossed(quarter, numerics.shuffled(generator, half))
     return _noise(theta, z, equal)
+
+
+def _joint_rule(guide: Guide, draws: int) -> Noise:
+    """One rule for the globals and the locals of all rows."""
+    spread = _spread(guide)
+    rule = numerics.low_discrepancy(draws, spread + guide.rows * guide.z.dimension)
+    theta = rule[:, :spread] if spread else np.zeros((draws, guide.theta.dimension))
+    z = rule[:, spread:].reshape(draws, guide.rows, guide.z.dimension)
+    return _noise(theta, z, np.full(draws, 1.0 / draws))
 
 
 def _product_rule(guide: Guide, draws: int) -> Noise:

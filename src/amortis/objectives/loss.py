@@ -35,15 +35,15 @@ class NegativeElbo(eqx.Module):
     @property
     def first_draws(self) -> int:
         """Fixed draws that are worth starting with; see `fixed_noise` for what they are."""
-        return first_draws(self.guide)
+        return first_draws(self.guide, self.model.coupled)
 
     def more_draws(self, draws: int) -> int:
         """The next number of fixed draws after `draws`."""
-        return more_draws(self.guide, draws)
+        return more_draws(self.guide, draws, self.model.coupled)
 
     def fixed_noise(self, key: RandomKey, draws: int) -> Noise:
         """Noise for all rows that stays while the loss is minimised; see `fixed_noise`."""
-        return fixed_noise(self.guide, key, draws)
+        return fixed_noise(self.guide, key, draws, self.model.coupled)
 
     def fresh_noise(self, key: RandomKey, draws: int, rows: int) -> Noise:
         """Independent antithetic noise.

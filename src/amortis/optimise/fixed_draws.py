@@ -148,7 +148,9 @@ class FixedDraws(AbstractMethod):
             evaluations=state.evaluations + _BLOCK,
             level_evaluations=state.level_evaluations + _BLOCK,
         )
-        enough = _settled_decrease(loss.size) * (_FIRST_SLACK if state.previous is None else 1.0)
+        enough = _settled_decrease(loss.size, self.tolerance) * (
+            _FIRST_SLACK if state.previous is None else 1.0
+        )
         shift, change = (float(values[leader]) for values in unsettled)
         still = shift <= 0.5 * self.mean_tolerance and change <= 0.5 * self.sd_tolerance
         if (state.decrease <= enough and still) or bool(search.stalled[leader]):
@@ -161,7 +163,7 @@ class FixedDraws(AbstractMethod):
         return state.status
 
     def progress(self, loss: StochasticLoss, state: _FixedState) -> Progress:
-        ratio = max(state.decrease, 1e-12) / _settled_decrease(loss.size)
+        ratio = max(state.decrease, 1e-12) / _settled_decrease(loss.size, self.tolerance)
         settling = 1.0 - min(max(np.log10(ratio), 0.0) / 5.0, 1.0)
         level = 0.0 if state.previous is None else 0.5
         fraction = 1.0 if state.status is not None else level + 0.5 * settling
@@ -224,13 +226,15 @@ class FixedDraws(AbstractMethod):
         )
 
 
-def _settled_decrease(size: int) -> float:
+def _settled_decrease(size: int, tolerance: float) -> float:
     """Decrease per block below which a level has settled, in nats per datum.
 
     2e-5 nats per datum is a five-hundredth of what the comparisons in the paper can tell apart; a
-    thousandth of a nat in total is all that matters where there are few rows.
+    thousandth of a nat in total is all that matters where there are few rows. Less where the user
+    asks for a finer tolerance than a thousandth of a nat per datum, down to a twentieth: below that
+    the loss is known to no more digits in 32 bit.
     """
-    return max(2e-5, 1e-3 / size)
+    return max(2e-5, 1e-3 / size) * min(1.0, max(tolerance / 1e-3, 0.05))
 
 
 def _padded(noise: Any, capacity: int) -> Any:

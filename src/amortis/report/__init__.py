@@ -1,13 +1,15 @@
 """What a person reads: tables, plots, and a fit's numbers as plain data.
 
-May enter: fits, their histories and moments, arrays. What leaves is text, dictionaries of plain
-values, and files; nothing here optimises or prints.
+May enter: fits, their histories and moments, verdicts, arrays. What leaves is text, dictionaries
+of plain values, and files; nothing here optimises or prints.
 """
 
 from amortis.report.atomic_write import replacing
 from amortis.report.numbers import fit_numbers, flat_entries
 from amortis.report.plots import plot_elbo, plot_globals, plot_images
 from amortis.report.table import Cell, Column, markdown_table, text_table
+from amortis.report.verdict_plot import plot_verdict, verdict_figure
+from amortis.report.verdict_svg import verdict_graph
 
 __all__ = [
     "Cell",
@@ -18,6 +20,9 @@ __all__ = [
     "plot_elbo",
     "plot_globals",
     "plot_images",
+    "plot_verdict",
     "replacing",
     "text_table",
+    "verdict_figure",
+    "verdict_graph",
 ]
