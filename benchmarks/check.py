@@ -80,7 +80,7 @@ CASES: dict[str, tuple[str, str, str, float]] = {
     ),
     "science_irt": (
         "d = json.load(open({data!r} + '/science_irt.json'));"
-        "y = np.asarray(d['y']).reshape(d['J'], d['I']) - 1",
+        "y = np.asarray(d['y']).reshape(d['J'], d['I'])",
         "science_irt.model, y",
         "POINTWISE",
         10.0,
@@ -175,7 +175,7 @@ def _off(fitted: amortis.Fit, arguments: dict[str, Any]) -> float:
 def irt() -> list[Row]:
     """The gap of the function that `fit` chooses to a table, on the same draws."""
     raw = json.loads((DATA / "science_irt.json").read_text())
-    y = np.asarray(raw["y"]).reshape(raw["J"], raw["I"]) - 1
+    y = np.asarray(raw["y"]).reshape(raw["J"], raw["I"])
     bound = amortis.from_numpyro(science_irt.model, y)
     fits = {
         name: amortis.fit(bound, key=jax.random.key(0), inference=function)

@@ -45,6 +45,12 @@ class Toy(eqx.Module):
         tilt = self.scale * noise["tilt"] @ parameters
         return jnp.vdot(noise["weight"], self.function(parameters) + tilt)
 
+    def shared(self, parameters):
+        return parameters
+
+    def value_of(self, shared, noise):
+        return self.value(shared, noise, None)
+
     def watched(self, parameters):
         return parameters, jnp.ones_like(parameters)
 

@@ -283,6 +283,6 @@ _REMARK = (
     "Reference: closed forms; for windows the best linear function of them, which networks, fitted "
     "to the same few rows, can beat. The gap to F-VI shrinks geometrically with the half-width w "
     "(by ((3 - sqrt 5)/2)^2 = 0.146 per step for the chain) and never closes; fits see it down to "
-    "the digits of 32 bit. The paper's own counter-example, z_0 flat and x = 1, has all means equal "
-    "to one."
+    "the digits of 32 bit. The paper's own counter-example, z_0 flat and x = 1, has all means "
+    "equal to one."
 )

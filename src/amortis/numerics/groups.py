@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+_FEW_COLUMNS = 16
+
 
 class Members(eqx.Module):
     """The entries of a batch of groups, padded to a length that depends on the batch's size only.
@@ -106,4 +108,11 @@ def group_sums(
     """
     there = jnp.reshape(members.there, (-1,) + (1,) * (values.ndim - 1))
     kept = jnp.where(there, values, 0.0)
+    if values.ndim == 2 and 1 < values.shape[1] <= _FEW_COLUMNS:
+        # On CPU one scatter per column takes a quarter of the time of one for all.
+        columns = [
+            jax.ops.segment_sum(kept[:, i], members.group, num_segments=count)
+            for i in range(values.shape[1])
+        ]
+        return jnp.stack(columns, axis=1)
     return jax.ops.segment_sum(kept, members.group, num_segments=count)

@@ -17,6 +17,7 @@ def elbo_draws(
     parameters: Parameters,
     noise: Noise,
     index: RowIndex | None,
+    raw: Float[Array, "batch raw"] | None = None,
 ) -> Float[Array, " draws"]:
     r"""One unbiased estimate of the ELBO per draw, in nats, total.
 
@@ -30,6 +31,7 @@ def elbo_draws(
         parameters: the guide's parameters.
         noise: noise with a leading axis of draws.
         index: positions of the batch's rows; None for all rows.
+        raw: the rows' raw parameters, where they are known; only the globals' are read then.
 
     Returns:
         The estimates, shape (draws,). Their mean estimates the ELBO; the prior of globals with
@@ -39,7 +41,7 @@ def elbo_draws(
         rows, weight = model.data, 1.0
     else:
         rows, weight = model.rows(index), model.size / index.shape[0]
-    raw = guide.fitted_raw(parameters, index)
+    raw = guide.fitted_raw(parameters, index) if raw is None else raw
 
     def one(noise: Noise) -> Float[Array, ""]:
         theta, z = guide.sample(parameters, raw, noise)

@@ -67,6 +67,20 @@ class NegativeElbo(eqx.Module):
         draws = elbo_draws(self.model, self.guide, self.gradient, parameters, noise, index)
         return -jnp.vdot(jnp.asarray(noise.weight), draws) / self.size
 
+    def shared(self, parameters: Parameters) -> Parameters:
+        """The globals' parameters, and the raw parameters of every row's local factor."""
+        return {
+            "globals": parameters["globals"],
+            "raw": self.guide.fitted_raw(parameters, None),
+        }
+
+    def value_of(self, shared: Parameters, noise: Noise) -> Scalar:
+        """The same as `value` for all rows, of what `shared` has made of the parameters."""
+        draws = elbo_draws(
+            self.model, self.guide, self.gradient, shared, noise, None, raw=shared["raw"]
+        )
+        return -jnp.vdot(jnp.asarray(noise.weight), draws) / self.size
+
     def watched(self, parameters: Parameters) -> tuple[Array, Array]:
         """Means and sds of the globals: what must settle besides the loss."""
         return self.guide.global_moments(parameters)

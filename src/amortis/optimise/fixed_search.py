@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from amortis._types import Parameters
 from amortis.optimise.interface import StochasticLoss
 from amortis.optimise.lbfgs import LBFGSState, lbfgs_init, lbfgs_step
+from amortis.optimise.restarts import over_restarts
 
 
 @eqx.filter_jit
@@ -54,19 +55,20 @@ def _value_and_gradient(
     """The loss over the first `count` chunks of draws, and its gradient."""
     parameters = _unravel(loss, starts)
 
-    def of_chunk(point: Array, part: Any) -> Array:
-        return loss.value(parameters(point), part, None)
-
     def evaluate(point: Array) -> tuple[Array, Array]:
-        def add(i: Array, total: tuple[Array, Array]) -> tuple[Array, Array]:
+        # What no noise enters is computed, and differentiated, once for all chunks.
+        shared, pull = jax.vjp(lambda p: loss.shared(parameters(p)), point)
+
+        def add(i: Array, total: tuple[Array, Any]) -> tuple[Array, Any]:
             part = jax.tree.map(
                 lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, i * chunk, chunk), noise
             )
-            value, gradient = jax.value_and_grad(of_chunk)(point, part)
-            return total[0] + value, total[1] + gradient
+            value, gradient = jax.value_and_grad(loss.value_of)(shared, part)
+            return total[0] + value, jax.tree.map(jnp.add, total[1], gradient)
 
-        zero = (jnp.zeros((), point.dtype), jnp.zeros_like(point))
-        return jax.lax.fori_loop(0, count, add, zero)
+        zero = (jnp.zeros((), point.dtype), jax.tree.map(jnp.zeros_like, shared))
+        value, gradient = jax.lax.fori_loop(0, count, add, zero)
+        return value, pull(gradient)[0]
 
     return evaluate
 
@@ -101,7 +103,7 @@ def advance(
     """
     evaluate = _value_and_gradient(loss, noise, count, starts, chunk)
     unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], starts))[1]
-    one = jax.vmap(lambda state: lbfgs_step(state, evaluate))
+    one = over_restarts(lambda state: lbfgs_step(state, evaluate), starts)
 
     def body(i: Array, carry: tuple[LBFGSState, Array]) -> tuple[LBFGSState, Array]:
         state = one(carry[0])

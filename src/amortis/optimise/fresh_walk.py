@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from amortis._types import Parameters
 from amortis.optimise.interface import StochasticLoss
+from amortis.optimise.restarts import over_restarts
 
 
 class Walk(eqx.Module):
@@ -98,7 +99,7 @@ def advance_walk(
         def one(walk: Walk) -> tuple[Walk, Array]:
             return _one_step(loss, walk, noise, rows, rate, transformation)
 
-        return jax.vmap(one)(walk)
+        return over_restarts(one, walk)(walk)
 
     return jax.lax.scan(step, walk, (keys, index))
 

@@ -41,6 +41,14 @@ class StochasticLoss(Protocol):
         """The loss in nats per datum: a weighted sum over the draws, so parts of `noise` add up."""
         ...
 
+    def shared(self, parameters: Parameters) -> Any:
+        """What the loss of all rows computes before any noise enters: real arrays, a pytree."""
+        ...
+
+    def value_of(self, shared: Any, noise: Any) -> Scalar:
+        """The loss of all rows from that: `value_of(shared(p), e)` is `value(p, e, None)`."""
+        ...
+
     def watched(self, parameters: Parameters) -> tuple[Array, Array]:
         """Locations and scales of the quantities that must settle besides the loss."""
         ...
