@@ -215,7 +215,7 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
 
 def _row(what: str, quantity: str, measured: float, bar: float | None) -> Row:
     print(f"{what}: {quantity} {measured:.4g}", file=sys.stderr, flush=True)
-    return {"what": what, "quantity": quantity, "measured": measured, "bar": bar}
+    return {"what": what, "quantity": quantity, "measured": float(measured), "bar": bar}
 
 
 def main() -> None:

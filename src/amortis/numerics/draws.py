@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from scipy.special import ndtri
-from scipy.stats import qmc
 
 from amortis._types import RandomKey
 
@@ -165,6 +164,9 @@ def _sobol(points: int, dimension: int) -> Float[np.ndarray, "points dimension"]
         return np.zeros((points, 0))
     known = min(dimension, _SOBOL_DIMENSIONS)
     exponent = int(np.ceil(np.log2(points))) if points > 1 else 0
+    # scipy.stats takes longer to import than all of amortis: only who needs it waits for it.
+    from scipy.stats import qmc
+
     base = qmc.Sobol(known, scramble=False).random_base2(exponent)[:points]
     # Beyond Sobol's table the coordinates repeat in another order: still evenly spaced in each one.
     repeats = -(-dimension // known)
