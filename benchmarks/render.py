@@ -156,6 +156,14 @@ def _short(measured: dict[str, Any], raced: dict[str, Any]) -> str:
                 f"| {task}: seconds to within 0.01 nats per datum, warm (cold); against eager "
                 f"PyTorch warm | {warm} ({cold}); {ratio} | `race.py` |"
             )
+    for row in _read("check.json")["rows"]:
+        if row["bar"] is not None:
+            what = f"{row['what']}: {row['quantity']}"
+            lines.append(f"| {what} | {row['measured']:.2g} | `check.py` |")
+    for row in _read("saw_hmm.json")["rows"]:
+        if row["bar"] is not None and "default" in row["what"] and "ELBO" in row["quantity"]:
+            what = f"{row['what']}: {row['quantity']}"
+            lines.append(f"| {what} | {row['measured']:.2g} | `saw_hmm.py` |")
     return "\n".join(lines)
 
 
