@@ -1,4 +1,4 @@
-"""Radon in 12 573 homes of 386 counties: a varying intercept per county, counties of 1 to 765 homes.
+"""Radon in 12 573 homes of 386 counties of 1 to 765: an intercept for each county.
 
     amortis check examples/radon.py:model --data radon_all.json
     amortis fit examples/radon.py:model --data radon_all.json
@@ -11,7 +11,9 @@ import numpyro.distributions as dist
 from jaxtyping import Array
 
 
-def model(log_radon: Array, county_idx: Array, log_uppm: Array, floor_measure: Array, J: int) -> None:
+def model(
+    log_radon: Array, county_idx: Array, log_uppm: Array, floor_measure: Array, J: int
+) -> None:
     r"""$y_i \sim N(z_{c(i)} + \gamma u_i + \beta f_i, \sigma)$, $z_j \sim N(\mu, \tau)$."""
     mu = numpyro.sample("mu", dist.Normal(0.0, 10.0))
     gamma = numpyro.sample("gamma", dist.Normal(0.0, 10.0))

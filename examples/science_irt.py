@@ -1,4 +1,4 @@
-"""Attitudes to science: 392 people answer 7 items on a scale from 0 to 3, by a graded response model.
+"""Attitudes to science: 392 people, 7 items on a scale from 0 to 3, graded response model.
 
     amortis check examples/science_irt.py:model --data answers.npz     # y: (people, items)
 
