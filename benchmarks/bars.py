@@ -5,28 +5,24 @@
 Every number is measured here and printed as a markdown table; docs/benchmarks.md holds the output.
 """
 
-import argparse
-import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 from evaluate import elbo
+from rows import Row, measure, row
 
 import amortis
 from amortis.experiments import digits, linear, nonlinear
 from amortis.experiments.comparison import Setting
 
 ROWS, SEEDS = 10_000, 20
-Row = dict[str, Any]
 
 
 def linear_polynomial() -> list[Row]:
@@ -42,14 +38,12 @@ def linear_polynomial() -> list[Row]:
         z_off.append(float(np.sqrt(np.mean(np.square(off)))))
         statuses.append(fit.status.name)
     return [
-        _row(
+        row(
             "linear, Polynomial(1)", "worst ELBO short of closed form, nats total", max(short), 0.5
         ),
-        _row("linear, Polynomial(1)", "worst relative error of sd(theta)", max(sds), 0.03),
-        _row(
-            "linear, Polynomial(1)", "worst rms error of z means, posterior sds", max(z_off), 0.01
-        ),
-        _row("linear, Polynomial(1)", "fits not CONVERGED", _unsettled(statuses), 0),
+        row("linear, Polynomial(1)", "worst relative error of sd(theta)", max(sds), 0.03),
+        row("linear, Polynomial(1)", "worst rms error of z means, posterior sds", max(z_off), 0.01),
+        row("linear, Polynomial(1)", "fits not CONVERGED", _unsettled(statuses), 0),
     ]
 
 
@@ -66,8 +60,8 @@ def linear_table() -> list[Row]:
         constant = amortis.fit(model, key=key, inference=amortis.Constant())
         off.append(abs((best.elbo - linear.exact_elbo(constant, x)) / gap - 1.0))
     return [
-        _row("linear, Table", "worst ELBO short of closed form, nats total", max(short), 2.0),
-        _row("linear, Constant", "worst relative error of its shortfall", max(off), 0.01),
+        row("linear, Table", "worst ELBO short of closed form, nats total", max(short), 2.0),
+        row("linear, Constant", "worst relative error of its shortfall", max(off), 0.01),
     ]
 
 
@@ -90,10 +84,10 @@ def nonlinear_widths() -> list[Row]:
         for width, values in found.items():
             name = f"nonlinear, data as the {setting.value} has them, k = {width}"
             worst = (best - min(values)) / ROWS
-            rows.append(_row(name, "worst shortfall of best known, nats per datum", worst, 0.01))
-            rows.append(_row(name, "fits not finite", sum(not math.isfinite(v) for v in values), 0))
+            rows.append(row(name, "worst shortfall of best known, nats per datum", worst, 0.01))
+            rows.append(row(name, "fits not finite", sum(not math.isfinite(v) for v in values), 0))
             median = float(np.median(seconds[width]))
-            rows.append(_row(name, "median seconds to convergence, warm", median, None))
+            rows.append(row(name, "median seconds to convergence, warm", median, None))
     return rows
 
 
@@ -113,7 +107,7 @@ def digits_gap() -> list[Row]:
             )
             values.append((exact.log_likelihood - digits.exact_elbo(fit, x)) / len(x))
     return [
-        _row(f"digits, {name}", "worst gap to the exact evidence, nats per datum", max(v), bar)
+        row(f"digits, {name}", "worst gap to the exact evidence, nats per datum", max(v), bar)
         for (name, v), bar in zip(gaps.items(), (None, 0.001), strict=True)
     ]
 
@@ -135,9 +129,9 @@ def memory() -> list[Row]:
     peak, short, seconds = (float(part) for part in done.stdout.split())
     name = "linear, N = 1 000 000, minibatch 4096"
     return [
-        _row(name, "peak resident memory, GB", peak, 1.5),
-        _row(name, "ELBO short of closed form, nats per datum", short, None),
-        _row(name, "seconds, compilation included", seconds, None),
+        row(name, "peak resident memory, GB", peak, 1.5),
+        row(name, "ELBO short of closed form, nats per datum", short, None),
+        row(name, "seconds, compilation included", seconds, None),
     ]
 
 
@@ -160,7 +154,7 @@ def imports() -> list[Row]:
         )
         for _ in range(7)
     ]
-    return [_row("import amortis", "seconds beyond numpyro's", float(np.median(seconds)), 0.5)]
+    return [row("import amortis", "seconds beyond numpyro's", float(np.median(seconds)), 0.5)]
 
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
@@ -173,18 +167,6 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as a markdown table."""
-    lines = ["| what | quantity | measured | bar | met |", "|---|---|---|---|---|"]
-    for row in rows:
-        bar = "" if row["bar"] is None else f"≤ {row['bar']:g}"
-        met = "" if row["bar"] is None else ("yes" if row["measured"] <= row["bar"] else "**no**")
-        lines.append(
-            f"| {row['what']} | {row['quantity']} | {row['measured']:.3g} | {bar} | {met} |"
-        )
-    return "\n".join(lines)
-
-
 def _nonlinear_elbo(fit: amortis.Fit, x: np.ndarray) -> float:
     (theta, theta_sd), (z, z_sd) = fit.global_moments(), fit.local_moments()
     q = float(theta[0]), float(theta_sd[0]), np.asarray(z)[:, 0], np.asarray(z_sd)[:, 0]
@@ -195,36 +177,5 @@ def _unsettled(statuses: list[str]) -> int:
     return sum(status != "CONVERGED" for status in statuses)
 
 
-def _row(what: str, quantity: str, measured: float, bar: float | None) -> Row:
-    print(f"{what}: {quantity} {measured:.4g}", file=sys.stderr, flush=True)
-    return {"what": what, "quantity": quantity, "measured": measured, "bar": bar}
-
-
-def merged(old: list[Row], new: list[Row]) -> list[Row]:
-    """The old rows with those that were measured again in their places."""
-    again = {(row["what"], row["quantity"]): row for row in new}
-    kept = [again.pop((row["what"], row["quantity"]), row) for row in old]
-    return [*kept, *again.values()]
-
-
-def main() -> None:
-    """Measure what was asked for and write it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=tuple(MEASUREMENTS), default=None)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/bars.json")
-    options = parser.parse_args()
-    rows = [row for name in options.only or MEASUREMENTS for row in MEASUREMENTS[name]()]
-    if options.only and options.out.exists():
-        rows = merged(json.loads(options.out.read_text())["rows"], rows)
-    result = {
-        "machine": f"{platform.machine()}, 2 cores, CPU",
-        "jax": jax.__version__,
-        "rows": rows,
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(table(rows))
-
-
 if __name__ == "__main__":
-    main()
+    measure(MEASUREMENTS, Path(__file__).parent / "results" / "bars.json", __doc__)

@@ -6,10 +6,8 @@ Times are of fresh processes, compilation included. Data are read from AMORTIS_D
 ../shared/data beside the project.
 """
 
-import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,9 +23,10 @@ from numpyro.infer import MCMC, NUTS
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+from rows import Row, measure, row  # noqa: E402
+
 import amortis  # noqa: E402
 from amortis.data.read import read_arguments  # noqa: E402
-from benchmarks.bars import Row, merged, table  # noqa: E402
 from examples import election88, radon, science_irt  # noqa: E402
 
 DATA = Path(os.environ.get("AMORTIS_DATA", ROOT.parent / "shared" / "data")) / "hierarchical"
@@ -112,7 +111,7 @@ def times() -> list[Row]:
             if found != kind:
                 raise SystemExit(f"{name}: {found}, expected {kind}")
             seconds.append(float(taken))
-        rows.append(_row(f"check, {name}", "seconds, cold", statistics.median(seconds), bar))
+        rows.append(row(f"check, {name}", "seconds, cold", statistics.median(seconds), bar))
     return rows
 
 
@@ -133,12 +132,12 @@ def radon_fits() -> list[Row]:
     width = float(chosen.guide.inference.width)
     off = _off(fits["A-VI"], arguments)
     return [
-        _row("radon", "shortfall of A-VI's ELBO to F-VI's, nats total", -ahead, 0.5),
-        _row("radon", "local numbers of A-VI over those of F-VI", share, 0.1),
-        _row("radon", "seconds of A-VI over those of F-VI, warm", ratio, 1.0),
-        _row("radon", "seconds of A-VI, warm", seconds["A-VI"], None),
-        _row("radon", "hidden units of the set network that fit chooses", width, None),
-        _row("radon", "globals off NUTS means, worst, sds", off, 0.1),
+        row("radon", "shortfall of A-VI's ELBO to F-VI's, nats total", -ahead, 0.5),
+        row("radon", "local numbers of A-VI over those of F-VI", share, 0.1),
+        row("radon", "seconds of A-VI over those of F-VI, warm", ratio, 1.0),
+        row("radon", "seconds of A-VI, warm", seconds["A-VI"], None),
+        row("radon", "hidden units of the set network that fit chooses", width, None),
+        row("radon", "globals off NUTS means, worst, sds", off, 0.1),
     ]
 
 
@@ -185,8 +184,8 @@ def irt() -> list[Row]:
     gap = (values["F-VI"].mean - values["A-VI"].mean) / bound.size
     error = (values["F-VI"].se ** 2 + values["A-VI"].se ** 2) ** 0.5 / bound.size
     return [
-        _row("IRT", "gap of A-VI to F-VI, nats per datum", float(gap), 0.002),
-        _row("IRT", "standard error of that, unpaired", float(error), None),
+        row("IRT", "gap of A-VI to F-VI, nats per datum", float(gap), 0.002),
+        row("IRT", "standard error of that, unpaired", float(error), None),
     ]
 
 
@@ -201,7 +200,7 @@ def election() -> list[Row]:
     for name, function in functions.items():
         fitted = amortis.fit(bound, key=jax.random.key(0), inference=function)
         short = best - fitted.elbo(key=jax.random.key(9), draws=4000).mean
-        rows.append(_row("election88", f"gap of {name}, nats total", float(short), None))
+        rows.append(row("election88", f"gap of {name}, nats total", float(short), None))
     return rows
 
 
@@ -213,28 +212,5 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-def _row(what: str, quantity: str, measured: float, bar: float | None) -> Row:
-    print(f"{what}: {quantity} {measured:.4g}", file=sys.stderr, flush=True)
-    return {"what": what, "quantity": quantity, "measured": float(measured), "bar": bar}
-
-
-def main() -> None:
-    """Measure what was asked for and write it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=tuple(MEASUREMENTS), default=None)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/check.json")
-    options = parser.parse_args()
-    rows = [row for name in options.only or MEASUREMENTS for row in MEASUREMENTS[name]()]
-    if options.only and options.out.exists():
-        rows = merged(json.loads(options.out.read_text())["rows"], rows)
-    result = {
-        "machine": f"{platform.machine()}, 2 cores, CPU",
-        "jax": jax.__version__,
-        "rows": rows,
-    }
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(table(rows))
-
-
 if __name__ == "__main__":
-    main()
+    measure(MEASUREMENTS, Path(__file__).parent / "results" / "check.json", __doc__)

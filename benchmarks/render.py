@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import bars
 import race
 import stopping
+from rows import table
 
 HERE = Path(__file__).parent
 RESULTS, ROOT = HERE / "results", HERE.parent
@@ -108,10 +108,10 @@ def main() -> None:
         PAGE.format(
             machine=measured["machine"],
             versions=versions,
-            bars=bars.table(measured["rows"]),
+            bars=table(measured["rows"]),
             race=race.table(raced),
-            check=bars.table(_read("check.json")["rows"]),
-            windows=bars.table(_read("saw_hmm.json")["rows"]),
+            check=table(_read("check.json")["rows"]),
+            windows=table(_read("saw_hmm.json")["rows"]),
             seeds=seeds,
         )
     )

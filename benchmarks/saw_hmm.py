@@ -5,12 +5,8 @@
 Every number is measured here and printed as a markdown table.
 """
 
-import argparse
 import dataclasses
 import functools
-import json
-import platform
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +14,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from rows import Row, measure, row
 
 import amortis
 from amortis.experiments import hmm, saw
 from amortis.experiments.comparison import Setting
 
 SIZE, SEEDS, BAR = 1000, 20, 0.5
-Row = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +54,11 @@ class Saw:
         name = f"saw as the {self.setting.value} has it, {what}"
         total = "ELBO short of closed form, nats total"
         return [
-            _row(name, f"worst {total}", max(short), bar),
-            _row(name, f"median {total}", float(np.median(short)), None),
-            _row(name, "seeds short by more than 0.5 nats", sum(s > BAR for s in short), None),
-            _row(name, "fits not CONVERGED", sum(s != "CONVERGED" for s in statuses), 0),
-            _row(name, "median seconds, warm", float(np.median(seconds)), None),
+            row(name, f"worst {total}", max(short), bar),
+            row(name, f"median {total}", float(np.median(short)), None),
+            row(name, "seeds short by more than 0.5 nats", sum(s > BAR for s in short), None),
+            row(name, "fits not CONVERGED", sum(s != "CONVERGED" for s in statuses), 0),
+            row(name, "median seconds, warm", float(np.median(seconds)), None),
         ]
 
     @property
@@ -89,9 +85,9 @@ def saw_repairs() -> list[Row]:
     settled = amortis.FixedDraws(mean_tolerance=0.01, sd_tolerance=0.002)
     name = "(x_{n-1}, x_n), k = 2, skip=False"
     return [
-        row
+        each
         for case in map(Saw, Setting)
-        for row in (
+        for each in (
             *case.shortfalls(f"{name}, restarts=4", function, restarts=4),
             *case.shortfalls(f"{name}, tight globals", function, optimiser=settled),
             *case.shortfalls(f"{name}, both", function, restarts=4, optimiser=settled),
@@ -105,8 +101,8 @@ def saw_alone() -> list[Row]:
     for case in map(Saw, Setting):
         exact, name = case.exact, f"saw as the {case.setting.value} has it, closed form"
         short = "ELBO short of F-VI, nats total"
-        rows.append(_row(f"{name}, constant", short, exact.elbo - exact.constant_elbo, None))
-        rows.append(_row(f"{name}, linear in x_n", short, exact.elbo - exact.alone_elbo, None))
+        rows.append(row(f"{name}, constant", short, exact.elbo - exact.constant_elbo, None))
+        rows.append(row(f"{name}, linear in x_n", short, exact.elbo - exact.alone_elbo, None))
         rows += case.shortfalls("constant", amortis.Constant(), None)
         for width in saw.ALONE:
             function = amortis.MLP(width, skip=False)
@@ -118,11 +114,11 @@ def chains() -> list[Row]:
     """The lines of the experiment: each fit beside its closed form."""
     rows: list[Row] = []
     for line in hmm.run(Setting.PAPER, key=jax.random.key(0)).lines:
-        rows.append(_row(line.name, line.quantity, line.result, None))
-        rows.append(_row(f"{line.name}, closed form", line.quantity, line.reference, None))
+        rows.append(row(line.name, line.quantity, line.result, None))
+        rows.append(row(f"{line.name}, closed form", line.quantity, line.reference, None))
         if line.quantity == "KL, nats":
             off = abs(line.difference)
-            rows.append(_row(line.name, "KL off its closed form, nats total", off, 0.05))
+            rows.append(row(line.name, "KL off its closed form, nats total", off, 0.05))
     return rows
 
 
@@ -134,48 +130,5 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as a markdown table."""
-    lines = ["| what | quantity | measured | bar | met |", "|---|---|---|---|---|"]
-    for row in rows:
-        bar = "" if row["bar"] is None else f"≤ {row['bar']:g}"
-        met = "" if row["bar"] is None else ("yes" if row["measured"] <= row["bar"] else "**no**")
-        lines.append(
-            f"| {row['what']} | {row['quantity']} | {row['measured']:.3g} | {bar} | {met} |"
-        )
-    return "\n".join(lines)
-
-
-def _row(what: str, quantity: str, measured: float, bar: float | None) -> Row:
-    print(f"{what}: {quantity} {measured:.4g}", file=sys.stderr, flush=True)
-    return {"what": what, "quantity": quantity, "measured": measured, "bar": bar}
-
-
-def _merged(old: list[Row], new: list[Row]) -> list[Row]:
-    """The old rows with those that were measured again in their places."""
-    again = {(row["what"], row["quantity"]): row for row in new}
-    kept = [again.pop((row["what"], row["quantity"]), row) for row in old]
-    return [*kept, *again.values()]
-
-
-def main() -> None:
-    """Measure what was asked for and write it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=tuple(MEASUREMENTS), default=None)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/saw_hmm.json")
-    options = parser.parse_args()
-    rows = [row for name in options.only or MEASUREMENTS for row in MEASUREMENTS[name]()]
-    if options.only and options.out.exists():
-        rows = _merged(json.loads(options.out.read_text())["rows"], rows)
-    result = {
-        "machine": f"{platform.machine()}, 2 cores, CPU",
-        "jax": jax.__version__,
-        "rows": rows,
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(table(rows))
-
-
 if __name__ == "__main__":
-    main()
+    measure(MEASUREMENTS, Path(__file__).parent / "results" / "saw_hmm.json", __doc__)

@@ -81,7 +81,8 @@ def fit(
     require_key(key)
     require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
     _require_kinds(inference, globals_, locals_, optimiser, gradient)
-    require_callable("monitor", monitor or print)
+    if monitor is not None:
+        require_callable("monitor", monitor)
     model, inference = _with_inference(model, inference)
     guide = Guide.for_model(
         model,

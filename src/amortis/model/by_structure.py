@@ -11,7 +11,7 @@ from jaxtyping import Array
 from amortis._types import RowIndex, Rows, Sites
 from amortis.model.arguments import Arguments
 from amortis.model.checks import check_start, random_values
-from amortis.model.grouped_density import GroupedDensity, all_rows, owner_of
+from amortis.model.grouped_density import GroupedDensity, all_rows
 from amortis.model.inputs import Membership, Series, as_inputs, levels_of
 from amortis.model.latent_model import AbstractDensity, LatentModel
 from amortis.model.numpyro_joint import NumPyroJoint, numpyro_joint
@@ -138,7 +138,7 @@ def _members(joint: Joint, axis: LatentAxis, verdict: Verdict) -> Membership | N
 def _groups(joint: Joint, axis: LatentAxis, owned: Input) -> Groups:
     assert owned.index is not None  # only inputs that are owned by groups come here
     every: dict[str, Any] = {**joint.arrays, **joint.constants}
-    return Groups.of(owner_of(every[owned.index], owned.base), axis.size)
+    return Groups.of(np.asarray(every[owned.index]) - owned.base, axis.size)
 
 
 def _grouped(

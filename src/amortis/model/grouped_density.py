@@ -5,7 +5,6 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from amortis._types import RowIndex, Rows, Sites, Values
@@ -108,8 +107,3 @@ def _by_entry(values: Array, axis: int) -> Array:
     """Sums over all axes but one."""
     first = jnp.moveaxis(values, axis, 0)
     return jnp.sum(first.reshape(first.shape[0], -1), axis=1)
-
-
-def owner_of(index: Array | np.ndarray, base: int) -> np.ndarray:
-    """The group of each row, counted from zero."""
-    return np.asarray(index) - base

@@ -101,6 +101,21 @@ def inspect_model(run: Callable[[], Any]) -> ModelSites:
             inside `scan`.
     """
     recorder = _Recorder()
+    run_abstractly(run, recorder)
+    return ModelSites(tuple(recorder.sites), recorder.latents, recorder.plates)
+
+
+def run_abstractly(run: Callable[[], Any], recorder: Messenger) -> None:
+    """Run the model without computing anything, under a handler that writes down what it sees.
+
+    Args:
+        run: calls the model on its data, with no arguments.
+        recorder: the handler.
+
+    Raises:
+        ModelRaisedError: the model raised; its exception is kept as the cause.
+        ModelError: what the handler refuses.
+    """
 
     def traced() -> None:
         with recorder, numpyro.handlers.seed(rng_seed=0):
@@ -115,7 +130,6 @@ def inspect_model(run: Callable[[], Any]) -> ModelSites:
             f"the model raised {type(error).__name__} when it was run on its data: "
             f"{_first_line(error)}"
         ) from error
-    return ModelSites(tuple(recorder.sites), recorder.latents, recorder.plates)
 
 
 def _first_line(error: Exception) -> str:

@@ -6,11 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpyro
 from numpyro.primitives import Messenger
 
-from amortis._errors import ModelError, ModelRaisedError, UnsupportedSiteError
-from amortis.model.numpyro_sites import peel, refuse_duplicate, unconstrained_bijection
+from amortis._errors import UnsupportedSiteError
+from amortis.model.numpyro_sites import (
+    peel,
+    refuse_duplicate,
+    run_abstractly,
+    unconstrained_bijection,
+)
 from amortis.model.plates import SiteInfo
 
 
@@ -46,20 +50,7 @@ def record_whole(run: Callable[[], Any]) -> WholeSites:
         ModelError: a latent that is discrete or has no support, or a `param` site.
     """
     recorder = _Recorder()
-
-    def traced() -> None:
-        with recorder, numpyro.handlers.seed(rng_seed=0):
-            run()
-
-    try:
-        jax.eval_shape(traced)
-    except ModelError:
-        raise
-    except Exception as error:
-        first = str(error).strip().split("\n", 1)[0]
-        raise ModelRaisedError(
-            f"the model raised {type(error).__name__} when it was run on its data: {first}"
-        ) from error
+    run_abstractly(run, recorder)
     return WholeSites(
         recorder.latents, recorder.plates, tuple(recorder.bare), tuple(recorder.sites)
     )
