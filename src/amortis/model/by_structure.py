@@ -159,10 +159,10 @@ def _grouped(
         if v.ndim and v.shape[0] == length and n not in aligned
     }
     groups = _groups(joint, axis, owned[0])
-    assert isinstance(joint.terms, NumPyroJoint)
-    sites = joint.terms.record(arguments.named_arrays())
+    assert isinstance(joint.density, NumPyroJoint)
+    sites = joint.density.record(arguments.named_arrays())
     density = GroupedDensity(
-        terms=joint.terms,
+        terms=joint.density,
         arrays={n: v for n, v in joint.arrays.items() if n not in along_rows},
         shape=ByIdentity(joint),
         axis=axis,

@@ -1,5 +1,6 @@
 """`from_density`: bind log densities written by hand, for one datum."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,13 +17,12 @@ from amortis._errors import (
     UnequalLengthsError,
     UnsupportedSiteError,
 )
-from amortis._types import RowIndex, Rows, Scalar, Sites, Values
+from amortis._types import RandomKey, RowIndex, Rows, Sites, Values
 from amortis.model.arguments import read_arguments
 from amortis.model.checks import check_start
 from amortis.model.inputs import as_inputs
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms, take_rows
-from amortis.numerics import tree_sum
-from amortis.structure import Arrays, Joint, LatentAxis
+from amortis.structure import AbstractLogJoint, Arrays, Joint, LatentAxis
 
 LogPrior = Callable[[Values], Any]
 LogLocal = Callable[[Values, Values, Any], Any]
@@ -183,15 +183,11 @@ class CallableDensity(AbstractDensity):
         names = _names(data)
         size = leaves[0].shape[0]
 
-        def terms(latents: Sites, arrays: Arrays) -> dict[str, Scalar]:
-            theta = {n: v for n, v in latents.items() if n in self.globals_}
-            z = {n: v for n, v in latents.items() if n not in self.globals_}
-            rows = jax.tree.unflatten(structure, [arrays[n] for n in names])
-            parts = self.log_terms(theta, z, rows)
-            return {"log_prior": parts.prior + parts.log_det, "log_local": tree_sum(parts.local)}
+        def rows(arrays: Arrays) -> Rows:
+            return jax.tree.unflatten(structure, [arrays[n] for n in names])
 
         return Joint(
-            terms=terms,
+            density=_JointOfDensity(self, rows),
             latents={**self.globals_, **{n: (size, *s) for n, s in self.locals_.items()}},
             axes=(LatentAxis("rows", size, dict.fromkeys(self.locals_, 0), declared=True),),
             arrays=dict(zip(names, leaves, strict=True)),
@@ -205,6 +201,26 @@ class CallableDensity(AbstractDensity):
             constrained[name] = bijection(value)
             log_det += jnp.sum(bijection.log_abs_det_jacobian(value, constrained[name]))
         return constrained, log_det
+
+
+@dataclasses.dataclass(frozen=True)
+class _JointOfDensity(AbstractLogJoint):
+    """A density over arrays; it has no sampler of the prior."""
+
+    density: CallableDensity
+    rows: Callable[[Arrays], Rows]
+
+    def elements(self, latents: Sites, arrays: Arrays) -> dict[str, tuple[Array, ...]]:
+        theta = {n: v for n, v in latents.items() if n in self.density.globals_}
+        z = {n: v for n, v in latents.items() if n not in self.density.globals_}
+        parts = self.density.log_terms(theta, z, self.rows(arrays))
+        return {
+            "log_prior": (parts.prior, parts.log_det),
+            "log_local": tuple(jax.tree.leaves(parts.local)),
+        }
+
+    def draw_prior(self, key: RandomKey, arrays: Arrays) -> None:
+        del key, arrays
 
 
 def _check_runs(model: LatentModel) -> None:

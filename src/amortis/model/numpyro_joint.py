@@ -8,14 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 from jaxtyping import Array
+from numpyro.infer import init_to_sample
 from numpyro.primitives import Messenger
 
 from amortis._errors import ModelRaisedError
-from amortis._types import Scalar, Sites
+from amortis._types import RandomKey, Sites
 from amortis.model.arguments import Arguments, read_arguments
 from amortis.model.numpyro_sites import peel, unconstrained_bijection
 from amortis.model.whole_sites import WholeSites, record_whole
-from amortis.structure import Arrays, Joint, LatentAxis
+from amortis.structure import AbstractLogJoint, Arrays, Joint, LatentAxis
 
 _NEEDS_NUMBERS = (
     jax.errors.ConcretizationTypeError,
@@ -65,7 +66,7 @@ def numpyro_joint(arguments: Arguments, local: str | None = None) -> Joint:
     sites, constants = _record(density, named)
     arrays = {n: v for n, v in named.items() if n not in constants}
     return Joint(
-        terms=density,
+        density=density,
         latents=dict(sites.latents),
         axes=_axes(sites, local),
         arrays=arrays,
@@ -73,18 +74,34 @@ def numpyro_joint(arguments: Arguments, local: str | None = None) -> Joint:
     )
 
 
-class NumPyroJoint:
+class NumPyroJoint(AbstractLogJoint):
     """Log density of each site of a NumPyro model at unconstrained latents, in nats."""
 
     def __init__(self, arguments: Arguments, names: tuple[str, ...]) -> None:
         self._arguments, self._names = arguments, names
 
-    def __call__(self, latents: Sites, arrays: Arrays) -> dict[str, Scalar]:
-        log_probs, log_dets = self.parts(latents, arrays)
-        terms = {name: jnp.sum(value) for name, value in log_probs.items()}
-        for name, log_det in log_dets.items():
-            terms[name] += jnp.sum(log_det)
-        return terms
+    def elements(self, latents: Sites, arrays: Arrays) -> dict[str, tuple[Array, ...]]:
+        """Log probabilities of each site, element by element, and its log determinants."""
+        log_probs, log_dets = self.parts(latents, arrays, elementwise=True)
+        return {
+            name: (value, log_dets[name]) if name in log_dets else (value,)
+            for name, value in log_probs.items()
+        }
+
+    def draw_prior(self, key: RandomKey, arrays: Arrays) -> dict[str, Array]:
+        """Unconstrained latents drawn from the prior given the data.
+
+        A site without a sampler, such as an improper prior, is drawn uniformly from [-2, 2] on the
+        unconstrained scale.
+        """
+        seeded = numpyro.handlers.seed(_WholePlates(lambda: self._run(arrays)), rng_seed=key)
+        drawn = numpyro.handlers.substitute(seeded, substitute_fn=init_to_sample)
+        trace = numpyro.handlers.trace(drawn).get_trace()
+        return {
+            name: unconstrained_bijection(name, site["fn"]).inv(site["value"])
+            for name, site in trace.items()
+            if site["type"] == "sample" and not site["is_observed"]
+        }
 
     def parts(
         self, latents: Sites, arrays: Arrays, elementwise: bool = False
@@ -227,7 +244,7 @@ def _trace_once(
     dtype = jnp.result_type(float)
     latents = {n: jax.ShapeDtypeStruct(s, dtype) for n, s in sites.latents.items()}
     traced = {n: v for n, v in named.items() if n not in constants}
-    jax.eval_shape(lambda z, x: density(z, {**x, **constants}), latents, traced)
+    jax.eval_shape(lambda z, x: density.parts(z, {**x, **constants}), latents, traced)
 
 
 def _axes(sites: WholeSites, local: str | None) -> tuple[LatentAxis, ...]:

@@ -40,8 +40,8 @@ class WholeDensity(AbstractDensity):
     @classmethod
     def of(cls, joint: Joint, axis: LatentAxis) -> "WholeDensity":
         """The density of a NumPyro model's joint."""
-        assert isinstance(joint.terms, NumPyroJoint)
-        return cls(joint.terms, dict(joint.arrays), ByIdentity(joint), axis)
+        assert isinstance(joint.density, NumPyroJoint)
+        return cls(joint.density, dict(joint.arrays), ByIdentity(joint), axis)
 
     def log_terms(self, theta: Sites, z: Sites, rows: Rows) -> LogTerms:
         log_probs, log_dets = self.terms.parts(self._latents(theta, z), self._data())

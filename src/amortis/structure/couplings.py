@@ -1,11 +1,12 @@
 """Which local latents touch each other, by site and offset."""
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool
 
-from amortis.structure.probe import Probe
+from amortis.structure.probe import Moved, Probe
 from amortis.structure.reading import interior
 from amortis.structure.verdict import Coupling
 
@@ -37,6 +38,43 @@ def find_couplings(
             if coupling is not None:
                 found.append(coupling)
     return tuple(found) or (_one_pair(probe, subset, point, term),)
+
+
+def find_jump(probe: Probe, subset: Bool[np.ndarray, " units"], point: int) -> Coupling | None:
+    """A pair of units that a term compares, or sees together in another way without derivatives.
+
+    Args:
+        probe: of the model.
+        subset: units whose move and that of all others do not add up.
+        point: at which point they do not.
+
+    Returns:
+        The pair, found by halving both sides; None if latents alone show nothing.
+    """
+
+    def jumps(one: list[int], other: list[int]) -> bool:
+        masks = (np.isin(np.arange(probe.axis.size), side) for side in (one, other))
+        return bool(probe.jumps(*(Moved(mask, {}) for mask in masks), point))
+
+    one, other = (np.flatnonzero(side).tolist() for side in (subset, ~subset))
+    if not jumps(one, other):
+        return None
+    # A term of many units, such as whether all are sorted, may show in neither half alone.
+    one = _halved(one, lambda half: jumps(half, other))
+    other = _halved(other, lambda half: jumps(one, half))
+    pair = min(itertools.product(one[:8], other[:8]), key=lambda pair: abs(pair[1] - pair[0]))
+    first = next(iter(probe.axis.sites))
+    return Coupling(first, first, (), abs(pair[1] - pair[0]), pair)
+
+
+def _halved(units: list[int], shows: Callable[[list[int]], bool]) -> list[int]:
+    while len(units) > 1:
+        halves = units[: len(units) // 2], units[len(units) // 2 :]
+        found = next((half for half in halves if shows(half)), None)
+        if found is None:
+            return units
+        units = found
+    return units
 
 
 def _touched(

@@ -43,6 +43,25 @@ class Outcome(NamedTuple):
 Evaluation = Callable[[Point, Data, Moves, dict[str, Array]], Outcome]
 
 
+def move(point: Point, data: Data, moves: Moves) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The latents, units first, and the data after a move.
+
+    Args:
+        point: the latents before, and where they move to.
+        data: the same for the data.
+        moves: what is moved.
+    """
+    latents = {
+        name: jnp.where(_along(jnp.asarray(moves.latents[name]), value), point.others[name], value)
+        for name, value in {**point.z, **point.fixed}.items()
+    }
+    arrays = {
+        name: jnp.where(moves.arrays[name], data.others[name], value)
+        for name, value in {**data.floats, **data.integers}.items()
+    }
+    return latents, arrays
+
+
 def make_evaluation(joint: Joint, axis: LatentAxis, site: str | None = None) -> Evaluation:
     """Compile the evaluation of a density; of one site's term alone if a site is named.
 
@@ -62,15 +81,14 @@ def make_evaluation(joint: Joint, axis: LatentAxis, site: str | None = None) -> 
         return total, terms
 
     def evaluate(point: Point, data: Data, moves: Moves, before: dict[str, Array]) -> Outcome:
-        masks = moves.arrays
-        x = {n: jnp.where(masks[n], data.others[n], v) for n, v in data.floats.items()}
-        dx = {n: jnp.where(masks[n], data.directions[n], 0.0) for n in data.floats}
-        integers = {n: jnp.where(masks[n], data.others[n], v) for n, v in data.integers.items()}
-        latents, directions = {**point.z, **point.fixed}, {}
-        for name, value in latents.items():
-            mask = _along(jnp.asarray(moves.latents[name]), value)
-            directions[name] = jnp.where(mask, point.directions[name], 0.0)
-            latents[name] = jnp.where(mask, point.others[name], value)
+        latents, arrays = move(point, data, moves)
+        x = {n: arrays[n] for n in data.floats}
+        dx = {n: jnp.where(moves.arrays[n], data.directions[n], 0.0) for n in x}
+        integers = {n: arrays[n] for n in data.integers}
+        directions = {
+            n: jnp.where(_along(jnp.asarray(moves.latents[n]), v), point.directions[n], 0.0)
+            for n, v in latents.items()
+        }
 
         def gradient(latents: Any, x: Any) -> tuple[Any, Any]:
             z = {n: latents[n] for n in point.z}
@@ -84,31 +102,42 @@ def make_evaluation(joint: Joint, axis: LatentAxis, site: str | None = None) -> 
     return jax.jit(evaluate)
 
 
-SiteGradients = Callable[[Point, dict[str, Array], dict[str, Array]], dict[str, dict[str, Array]]]
+class OfSites(NamedTuple):
+    """What each site's term does.
+
+    Attributes:
+        gradients: by site and by local latent, in the latter, units first.
+        elements: its log density in nats, as arrays that add up to it.
+    """
+
+    gradients: dict[str, dict[str, Array]]
+    elements: dict[str, tuple[Array, ...]]
 
 
-def make_site_gradients(joint: Joint, axis: LatentAxis) -> SiteGradients:
-    """Compile the gradient of each site's term in the units' latents.
+SiteEvaluation = Callable[[Point, dict[str, Array], dict[str, Array]], OfSites]
+
+
+def make_site_evaluation(joint: Joint, axis: LatentAxis) -> SiteEvaluation:
+    """Compile the elements of each site's term, and its gradient in the units' latents.
 
     Args:
         joint: the density.
         axis: the axis of the units.
 
     Returns:
-        A function of a point, real data and integer data, whose result has, by site and by local
-        latent, units first.
+        A function of a point, real data and integer data.
     """
 
-    def evaluate(point: Point, floats: Any, integers: Any) -> dict[str, dict[str, Array]]:
+    def evaluate(point: Point, floats: Any, integers: Any) -> OfSites:
         arrays = {**floats, **integers, **joint.constants}
 
-        def terms(z: Sites) -> dict[str, Scalar]:
+        def elements(z: Sites) -> dict[str, tuple[Array, ...]]:
             moved = {n: jnp.moveaxis(z[n], 0, a) for n, a in axis.sites.items()}
-            return dict(joint.terms({**point.fixed, **moved}, arrays))
+            return dict(joint.density.elements({**point.fixed, **moved}, arrays))
 
-        values, pull = jax.vjp(terms, point.z)
-        zero = {name: jnp.zeros_like(value) for name, value in values.items()}
-        return {n: pull({**zero, n: jnp.ones_like(v)})[0] for n, v in values.items()}
+        values, pull = jax.vjp(elements, point.z)
+        zero, one = (jax.tree.map(like, values) for like in (jnp.zeros_like, jnp.ones_like))
+        return OfSites({n: pull({**zero, n: one[n]})[0] for n in values}, values)
 
     return jax.jit(evaluate)
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from amortis.structure.alignment import Owned, Shared, Window
-from amortis.structure.couplings import find_couplings
+from amortis.structure.couplings import find_couplings, find_jump
 from amortis.structure.joint import Joint, LatentAxis
 from amortis.structure.probe import Probe
 from amortis.structure.prove import is_proved
 from amortis.structure.reading import Reading, interior, parts, read_arrays
-from amortis.structure.same_function import compare_units
-from amortis.structure.separation import Separation, separate
+from amortis.structure.same_function import Difference, compare_units
+from amortis.structure.separation import Separation, read_by_jumps, separate
 from amortis.structure.verdict import Coupling, Evidence, Input, Kind, Verdict
 
 _WHAT = {
@@ -103,12 +103,19 @@ def _without_indices(readings: Mapping[str, Reading]) -> dict[str, Reading]:
 def _violated(probe: Probe, readings: Mapping[str, Reading], tested: Separation) -> Verdict:
     axis, subset, point, term = probe.axis, tested.subset, tested.point, tested.term
     assert subset is not None  # only then is there a violation
-    by_latents = (probe.respond(subset, {}, point=point, term=term).units & ~subset).any()
+    if tested.jumps:
+        pair = find_jump(probe, subset, point)
+        by_latents = pair is not None
+    else:
+        pair = None
+        by_latents = (probe.respond(subset, {}, point=point, term=term).units & ~subset).any()
     if not by_latents:
         reason = "some units read entries of the data that the others' pattern does not explain"
         return _unknown(axis, reason)
-    couplings = find_couplings(probe, subset, point, term)
+    couplings = find_couplings(probe, subset, point, term) if pair is None else (pair,)
     reasons = tuple(dict.fromkeys(_coupling_reason(c) for c in couplings))
+    if pair is not None:
+        reasons = (f"{pair}: {term!r} compares or rounds them, which has no derivative",)
     return Verdict(
         Kind.COUPLED,
         axis.name,
@@ -175,6 +182,13 @@ def _problem(probe: Probe, readings: Mapping[str, Reading], weak: bool) -> Verdi
                 f"moved: pass the number that it takes from them as an argument of its own"
             )
             return _unknown(axis, reason)
+    jumped = read_by_jumps(probe, readings)
+    if jumped is not None:
+        reason = (
+            f"units meet {jumped} in comparisons or rounding only, which have no derivative: how "
+            f"each reads it cannot be seen"
+        )
+        return _unknown(axis, reason)
     if weak:
         reason = "some derivatives between units are neither zero nor larger than rounding errors"
         return _unknown(axis, reason)
@@ -190,10 +204,10 @@ def _separated(probe: Probe, readings: Mapping[str, Reading]) -> Verdict:
     axis = probe.axis
     difference = compare_units(probe, readings)
     partial = _partly_touched(probe)
-    if difference.units and partial:
+    if difference.sites and partial:
         return _unknown(axis, f"units touch single entries of the other latents {partial}")
-    if difference.units:
-        return _hidden(probe, difference.sites, difference.units, difference.what)
+    if difference.sites:
+        return _hidden(probe, difference)
     kind = _kind(readings)
     if partial and kind is not Kind.POINTWISE:
         return _unknown(axis, f"units touch single entries of the other latents {partial}")
@@ -272,11 +286,15 @@ def _unread(probe: Probe) -> list[str]:
     return names
 
 
-def _hidden(probe: Probe, sites: tuple[str, ...], units: tuple[int, ...], what: str) -> Verdict:
-    named = ", ".join(repr(site) for site in sites) or "some site"
+def _hidden(probe: Probe, difference: Difference) -> Verdict:
+    named = ", ".join(repr(site) for site in difference.sites)
+    units = difference.units
     shown = ", ".join(str(n) for n in units[:3]) + (", …" if len(units) > 3 else "")
+    changed = f"the factors of {len(units)} of {probe.axis.size} units changed ({shown})"
+    if not units:
+        changed = "the log density changed, though no gradient did"
     reason = (
-        f"when {what}, the factors of {len(units)} of {probe.axis.size} units changed ({shown}): "
+        f"when {difference.what}, {changed}: "
         f"{named} has constants of its own per row, which are not data"
     )
     return _unknown(probe.axis, reason, kind=Kind.HIDDEN)

@@ -1,18 +1,34 @@
 """`Joint`: a log joint density over whole arrays, all that this room knows of a model."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from amortis._types import Scalar, Sites
+from amortis._types import RandomKey, Scalar, Sites
 
 Arrays: TypeAlias = Mapping[str, Array | np.ndarray]
 """Data by name; NumPy arrays where the model needs numbers while it is traced."""
 
-Terms: TypeAlias = Callable[[Sites, Arrays], Mapping[str, Scalar]]
+
+class AbstractLogJoint(ABC):
+    """A model as a density: what a kind of model has to give to be looked into."""
+
+    @abstractmethod
+    def elements(self, latents: Sites, arrays: Arrays) -> Mapping[str, tuple[Array, ...]]:
+        """Each site's log density, in nats, as arrays whose entries add up to it.
+
+        The log determinant of a site's bijection is among them. The finer the entries, the better
+        a jump in one of them stands out.
+        """
+
+    @abstractmethod
+    def draw_prior(self, key: RandomKey, arrays: Arrays) -> Sites | None:
+        """Unconstrained latents drawn from the prior given the data; None if it has no sampler."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +53,7 @@ class Joint:
     r"""$\log p(\theta, z, x)$ of all latents, unconstrained, and all arrays, as terms by site.
 
     Attributes:
-        terms: maps latents by site, and arrays and constants by name, to each site's log density
-            in nats with the log determinant of the site's bijection.
+        density: evaluates it, and draws latents from the prior.
         latents: unconstrained shape of each latent site.
         axes: axes of the latents along which local units may lie.
         arrays: the data, by name.
@@ -46,8 +61,21 @@ class Joint:
             index whose largest entry sizes a plate.
     """
 
-    terms: Terms
+    density: AbstractLogJoint
     latents: Mapping[str, tuple[int, ...]]
     axes: tuple[LatentAxis, ...]
     arrays: Mapping[str, Array]
     constants: Mapping[str, np.ndarray]
+
+    def terms(self, latents: Sites, arrays: Arrays) -> dict[str, Scalar]:
+        """Each site's log density in nats, with the log determinant of its bijection.
+
+        Args:
+            latents: unconstrained latents by site.
+            arrays: the data, and the constants.
+        """
+        elements = self.density.elements(latents, arrays)
+        return {
+            name: sum((jnp.sum(part) for part in parts), jnp.zeros(()))
+            for name, parts in elements.items()
+        }

@@ -1,13 +1,26 @@
 """Where a density is probed, and where its latents and data are moved to from there."""
 
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from amortis.structure.joint import Joint, LatentAxis
 from amortis.structure.relaxing import relaxed
+
+SCALES = (1.5, 0.5, 3.0)
+"""Half-widths of the uniform points' laws. The widest matters: at a short length-scale, which a
+narrow law draws, distant entries of a Gaussian process look independent in 32 bit."""
+
+_BEYOND = 3.0
+"""Locals of one point lie on the line through two draws from the prior, so many differences beyond
+the second: terms that act in the tails of the prior are met there."""
+
+_TRIES = 5
+"""How often a point is drawn until the density is finite there."""
 
 
 class Point(NamedTuple):
@@ -42,27 +55,120 @@ class Data(NamedTuple):
     directions: dict[str, Array]
 
 
-def draw_point(
-    joint: Joint, axis: LatentAxis, generator: np.random.Generator, scale: float
+def draw_points(
+    joint: Joint, axis: LatentAxis, generator: np.random.Generator
+) -> Iterator[Iterator[Point]]:
+    """The points to probe at, each as a sequence of tries of which the first good one is taken.
+
+    Points from the prior come first, since its scales are the model's own; then points that are
+    uniform around zero on the unconstrained scale, where the prior may never go but data lead.
+
+    Args:
+        joint: the density.
+        axis: the axis of the units.
+        generator: of the draws.
+    """
+    prior = _Prior(joint, generator)
+    if prior.known:
+        yield (_prior_point(joint, axis, generator, prior, 0.0) for _ in range(_TRIES))
+    yield _uniform_points(joint, axis, generator, SCALES[0])
+    if prior.known:
+        yield (_prior_point(joint, axis, generator, prior, _BEYOND) for _ in range(_TRIES))
+    for scale in SCALES[1:]:
+        yield _uniform_points(joint, axis, generator, scale)
+    if prior.known:
+        yield (_prior_point(joint, axis, generator, prior, 0.0) for _ in range(_TRIES))
+
+
+class _Prior:
+    """Draws unconstrained latents from the prior, by one compiled function."""
+
+    def __init__(self, joint: Joint, generator: np.random.Generator) -> None:
+        self._joint, self._generator = joint, generator
+
+        def draw(key: Array, arrays: dict[str, Array]) -> dict[str, Array] | None:
+            drawn = joint.density.draw_prior(key, {**arrays, **joint.constants})
+            return None if drawn is None else dict(drawn)
+
+        self._draw = jax.jit(draw)
+        self.known = self._is_known()
+
+    def _is_known(self) -> bool:
+        try:
+            shape = jax.eval_shape(self._draw, jax.random.key(0), dict(self._joint.arrays))
+        except NotImplementedError:
+            return False  # a distribution of the user's that cannot be sampled
+        return shape is not None
+
+    def __call__(self) -> dict[str, Array]:
+        key = jax.random.key(int(self._generator.integers(2**31)))
+        drawn = self._draw(key, dict(self._joint.arrays))
+        assert drawn is not None  # `known` was asked first
+        return drawn
+
+
+def _prior_point(
+    joint: Joint,
+    axis: LatentAxis,
+    generator: np.random.Generator,
+    prior: _Prior,
+    beyond: float,
 ) -> Point:
-    """A point with unconstrained latents uniform in [-scale, scale]."""
-    dtype = jnp.result_type(float)
+    """A point drawn from the prior; its locals beyond a draw, seen from another one."""
 
-    def uniform(shape: tuple[int, ...]) -> Array:
-        return jnp.asarray(generator.uniform(-scale, scale, shape).astype(dtype))
+    def draw() -> dict[str, Array]:
+        one, other = prior(), prior() if beyond else {}
+        for name in axis.sites:
+            if beyond:
+                one[name] = one[name] + beyond * (one[name] - other[name])
+        return _units_first(axis, one)
 
-    def normal(shape: tuple[int, ...]) -> Array:
-        return jnp.asarray(generator.normal(size=shape).astype(dtype))
+    values, others = draw(), draw()
+    directions = _normal({n: v.shape for n, v in values.items()}, generator)
+    return _point(axis, values, others, directions)
 
+
+def _uniform_points(
+    joint: Joint, axis: LatentAxis, generator: np.random.Generator, scale: float
+) -> Iterator[Point]:
+    """Points with unconstrained latents uniform in [-scale, scale], and then in narrower boxes."""
     local = {n: (axis.size, *_without(joint.latents[n], a)) for n, a in axis.sites.items()}
     shapes = dict(joint.latents) | local
-    values = {n: uniform(s) for n, s in shapes.items()}
-    return Point(
-        {n: v for n, v in values.items() if n not in local},
-        {n: values[n] for n in local},
-        {n: uniform(s) for n, s in shapes.items()},
-        {n: normal(s) for n, s in shapes.items()},
-    )
+    for halvings in range(_TRIES):
+        width = scale / 2.0**halvings
+        values, others = _uniform(shapes, generator, width), _uniform(shapes, generator, width)
+        yield _point(axis, values, others, _normal(shapes, generator))
+
+
+def _point(
+    axis: LatentAxis,
+    values: Mapping[str, Array],
+    others: dict[str, Array],
+    directions: dict[str, Array],
+) -> Point:
+    fixed = {n: v for n, v in values.items() if n not in axis.sites}
+    return Point(fixed, {n: values[n] for n in axis.sites}, others, directions)
+
+
+def _units_first(axis: LatentAxis, values: Mapping[str, Array]) -> dict[str, Array]:
+    moved = {n: jnp.moveaxis(values[n], a, 0) for n, a in axis.sites.items()}
+    return {**values, **moved}
+
+
+def _uniform(
+    shapes: Mapping[str, tuple[int, ...]], generator: np.random.Generator, width: float
+) -> dict[str, Array]:
+    dtype = jnp.result_type(float)
+    return {
+        n: jnp.asarray(generator.uniform(-width, width, s).astype(dtype)) for n, s in shapes.items()
+    }
+
+
+def _normal(
+    shapes: Mapping[str, tuple[int, ...]], generator: np.random.Generator
+) -> dict[str, Array]:
+    dtype = jnp.result_type(float)
+    return {n: jnp.asarray(generator.normal(size=s).astype(dtype)) for n, s in shapes.items()}
 
 
 def draw_data(joint: Joint, generator: np.random.Generator) -> Data:

@@ -1,30 +1,29 @@
 """`Probe`: which units' factors move when some units, or entries of the data, are moved."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
+from amortis.structure.additivity import Elements, Values, make_values, not_additive
 from amortis.structure.evaluate import (
     Evaluation,
     Moves,
     Outcome,
-    SiteGradients,
+    SiteEvaluation,
     make_evaluation,
-    make_site_gradients,
+    make_site_evaluation,
 )
 from amortis.structure.joint import Joint, LatentAxis
-from amortis.structure.points import Point, draw_data, draw_point
+from amortis.structure.points import Point, draw_data, draw_points
 
-SCALES = (0.5, 1.5, 3.0)
-"""Half-widths of the points' uniform laws. The widest matters: at a short length-scale, which a
-narrow law draws, distant entries of a Gaussian process look independent in 32 bit."""
-
-_SMALLER = 5
-"""How often a point's scale is halved until the density is finite there."""
+_MANY = 100_000
+"""Up to so many latents and data every subset of units is moved at every point; beyond that, at one
+point each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +44,46 @@ class Response:
     def units(self) -> Bool[np.ndarray, " units"]:
         """Units of which any site moved."""
         return np.any(np.stack(list(self.strong.values())), axis=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class AtSites:
+    """What each site's term is at a point.
+
+    Attributes:
+        gradients: by site and by local latent, shape (units, numbers).
+        elements: its log density in nats, as arrays that add up to it.
+    """
+
+    gradients: Mapping[str, Mapping[str, np.ndarray]]
+    elements: Mapping[str, tuple[np.ndarray, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Moved:
+    """Units, and entries of arrays, to move.
+
+    Attributes:
+        units: a mask; None for no unit.
+        entries: for each array of which something moves, an axis and a mask along it.
+    """
+
+    units: Bool[np.ndarray, " units"] | None
+    entries: Mapping[str, tuple[int, Bool[np.ndarray, " entries"]]]
+
+    @staticmethod
+    def nothing() -> "Moved":
+        """The move that leaves everything where it is."""
+        return Moved(None, {})
+
+    def with_(self, other: "Moved") -> "Moved":
+        """Both moves at once."""
+        masks = [m.units for m in (self, other) if m.units is not None]
+        entries = dict(self.entries)
+        for name, (axis, mask) in other.entries.items():
+            both = mask | entries[name][1] if name in entries else mask
+            entries[name] = (axis, both)
+        return Moved(np.any(np.stack(masks), axis=0) if masks else None, entries)
 
 
 class Probe:
@@ -70,16 +109,25 @@ class Probe:
         generator = np.random.default_rng(seed)
         self.data = draw_data(joint, generator)
         self._evaluations: dict[str | None, Evaluation] = {}
-        self._of_sites: dict[int, tuple[Joint, SiteGradients]] = {}
+        self._of_sites: dict[int, tuple[Joint, SiteEvaluation]] = {}
+        self._values: Values | None = None
+        self._unmoved: dict[int, Elements] = {}
         self.points: list[Point] = []
         self._before: list[Outcome] = []
-        for scale in SCALES:
-            self._add_point(generator, scale)
+        for tries in draw_points(joint, axis, generator):
+            self._add_first_good(tries)
         if not self.points:
             raise FloatingPointError(
-                f"the log density is not finite at any of the points that were tried, with "
-                f"unconstrained latents from {-SCALES[-1]} to {SCALES[-1]}"
+                "the log density is not finite at any of the points that were tried: draws from "
+                "the prior, and unconstrained latents within 3 of zero"
             )
+
+    def at_points(self, number: int) -> tuple[int, ...]:
+        """Points at which to make the number-th of many moves: all, or if slow, one in turn."""
+        numbers = sum(math.prod(shape) for shape in self.joint.latents.values())
+        numbers += sum(value.size for value in self.arrays.values())
+        every = range(len(self.points))
+        return tuple(every) if numbers <= _MANY else (number % len(self.points),)
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -122,10 +170,8 @@ class Probe:
         before = jax.device_get(self._before[point % len(self.points)].terms)
         return {name: float(value) for name, value in before.items()}
 
-    def site_gradients(
-        self, point: Point, arrays: Mapping[str, Array], joint: Joint
-    ) -> dict[str, dict[str, np.ndarray]]:
-        r"""The gradient of each site's term in the units' latents.
+    def at_sites(self, point: Point, arrays: Mapping[str, Array], joint: Joint) -> AtSites:
+        r"""Each site's log density by element, and its gradient in the units' latents.
 
         Args:
             point: the latents.
@@ -133,20 +179,51 @@ class Probe:
             joint: this probe's density, or one with other constants.
 
         Returns:
-            By site and by local latent, shape (units, numbers).
+            Both; gradients by site and by local latent have shape (units, numbers).
         """
         known = self._of_sites.get(id(joint))
         if known is None:
             # The density is kept beside its function, so that its id stays its own.
-            known = (joint, make_site_gradients(joint, self.axis))
+            known = (joint, make_site_evaluation(joint, self.axis))
             self._of_sites[id(joint)] = known
         floats = {n: arrays[n] for n in self.data.floats}
         integers = {n: arrays[n] for n in self.data.integers}
         found = jax.device_get(known[1](point, floats, integers))
-        return {
+        gradients = {
             site: {n: np.asarray(v).reshape(self.axis.size, -1) for n, v in of_site.items()}
-            for site, of_site in found.items()
+            for site, of_site in found.gradients.items()
         }
+        elements = {n: tuple(np.asarray(v) for v in of) for n, of in found.elements.items()}
+        return AtSites(gradients, elements)
+
+    def jumps(self, one: Moved, other: Moved, point: int) -> tuple[str, ...]:
+        """The sites that see two moves together otherwise than one by one; see `not_additive`.
+
+        Args:
+            one: units and entries to move.
+            other: other units and entries.
+            point: which point, modulo their number.
+        """
+        number = point % len(self.points)
+        together = one.with_(other)
+        base, first, second, both = (
+            self._elements(number, moved) for moved in (Moved.nothing(), one, other, together)
+        )
+        return not_additive(base, first, second, both, self.axis.size)
+
+    def _elements(self, number: int, moved: Moved) -> Elements:
+        """Elements of the density after a move; where nothing moves, kept."""
+        if self._values is None:
+            self._values = make_values(self.joint, self.axis)
+        known = moved.units is None and not moved.entries
+        if known and number in self._unmoved:
+            return self._unmoved[number]
+        units = np.zeros(self.axis.size, bool) if moved.units is None else moved.units
+        moves = self._moves(units, moved.entries, None, {})
+        elements = self._values(self.points[number], self.data, moves)
+        if known:
+            self._unmoved[number] = elements
+        return elements
 
     def _evaluation(self, term: str | None) -> Evaluation:
         """Compiled once for all terms, and once for each term that is looked at alone."""
@@ -188,14 +265,13 @@ class Probe:
             arrays[name] = full.reshape(shape)
         return Moves(latents, arrays)
 
-    def _add_point(self, generator: np.random.Generator, scale: float) -> None:
-        """Add a point of this scale, or of a smaller one if the density is not finite there."""
-        for _ in range(_SMALLER):
-            point = draw_point(self.joint, self.axis, generator, scale)
+    def _add_first_good(self, tries: Iterator[Point]) -> None:
+        """Add the first point at which density and gradient are finite, if there is one."""
+        for point in tries:
             zero = {n: jnp.zeros_like(v) for n, v in point.z.items()}
             outcome = self._evaluation(None)(point, self.data, self._nothing(), zero)
-            if all(bool(jnp.isfinite(v).all()) for v in outcome.gradient.values()):
+            values = [*outcome.gradient.values(), *outcome.terms.values()]
+            if all(bool(jnp.isfinite(v).all()) for v in values):
                 self.points.append(point)
                 self._before.append(outcome)
                 return
-            scale /= 2.0

@@ -57,7 +57,9 @@ def _is_read(probe: Probe, name: str, shape: tuple[int, ...]) -> bool:
     """Whether any unit moves when the array does, as a whole or in part: a share of it may not."""
     nobody = np.zeros(probe.axis.size, bool)
     return any(
-        probe.respond(nobody, {name: (0, mask)}, point=1).units.any() for mask in parts(shape)
+        probe.respond(nobody, {name: (0, mask)}, point=point).units.any()
+        for point in range(len(probe.points))
+        for mask in parts(shape)
     )
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
+from amortis.structure.additivity import unlike
 from amortis.structure.alignment import AbstractAlignment, Owned, Window
 from amortis.structure.joint import Joint
 from amortis.structure.probe import Probe
@@ -15,16 +16,15 @@ from amortis.structure.reading import Reading
 _RELATIVE, _TYPICAL = 1e-4, 1e-5
 """Gradients of equal factors differ by rounding: relative to themselves, and to the typical one."""
 
-_POINTS = 2
-
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
     """Units whose factors differ although they were given the same values.
 
     Attributes:
-        units: which of them, in the order of the data; empty if there are none.
-        sites: the sites whose terms differ.
+        units: which of them, in the order of the data; empty if there are none, or if it is a
+            comparison that shows it, which has no gradient.
+        sites: the sites whose terms differ; empty if none do.
         what: what was exchanged.
     """
 
@@ -50,25 +50,19 @@ def compare_units(probe: Probe, readings: Mapping[str, Reading]) -> Difference:
     """
     alignments = {n: r.alignment for n, r in readings.items() if r.alignment is not None}
     if any(isinstance(a, Window) and not a.disjoint for a in alignments.values()):
-        tests = [_shifted(probe, alignments, shift) for shift in _shifts(probe.axis.size)]
-        what = "windows of rows were shifted along the data"
+        whats = ["windows of rows were shifted along the data"] * 2
+        exchanges = [_shifted(probe, alignments, shift) for shift in _shifts(probe.axis.size)]
     else:
-        tests = [_permuted(probe, alignments)]
-        what = "rows were exchanged together with their latents"
-    found = [_differing(probe, test) for test in tests]
-    if not _any(found):
-        indices = {a.index for a in alignments.values() if isinstance(a, Owned)}
-        found = [_differing(probe, _within_groups(probe, alignments, i)) for i in sorted(indices)]
-        what = "the rows of groups were put in another order"
-    if not _any(found):
-        return Difference((), (), "")
-    units = np.any([np.any(list(by_site.values()), axis=0) for by_site in found], axis=0)
-    sites = dict.fromkeys(s for by_site in found for s, where in by_site.items() if where.any())
-    return Difference(tuple(np.flatnonzero(units).tolist()), tuple(sites), what)
-
-
-def _any(found: list[dict[str, Bool[np.ndarray, " units"]]]) -> bool:
-    return any(where.any() for by_site in found for where in by_site.values())
+        whats = ["rows were exchanged together with their latents"]
+        exchanges = [_permuted(probe, alignments)]
+    for index in sorted({a.index for a in alignments.values() if isinstance(a, Owned)}):
+        whats.append("the rows of groups were put in another order")
+        exchanges.append(_within_groups(probe, alignments, index))
+    for what, exchange in zip(whats, exchanges, strict=False):
+        difference = _difference(probe, exchange, what)
+        if difference.sites:
+            return difference
+    return Difference((), (), "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,20 +157,26 @@ def _shifted(probe: Probe, alignments: Mapping[str, AbstractAlignment], shift: i
     return dataclasses.replace(exchange, arrays=arrays, compared=compared)
 
 
-def _differing(probe: Probe, exchange: _Exchange) -> dict[str, Bool[np.ndarray, " units"]]:
-    """By site, units whose gradient was not carried along."""
+def _difference(probe: Probe, exchange: _Exchange, what: str) -> Difference:
+    """What was not carried along: gradients by unit and site; log densities by site."""
     differing: dict[str, Bool[np.ndarray, " units"]] = {}
-    for point in probe.points[:_POINTS]:
+    jumping: dict[str, None] = {}
+    for number in probe.at_points(0):
+        point = probe.points[number]
         moved = {n: jnp.take(v, exchange.source, axis=0) for n, v in point.z.items()}
-        before = probe.site_gradients(point, probe.arrays, probe.joint)
-        after = probe.site_gradients(point._replace(z=moved), exchange.arrays, exchange.joint)
-        for site, latents in before.items():
+        before = probe.at_sites(point, probe.arrays, probe.joint)
+        after = probe.at_sites(point._replace(z=moved), exchange.arrays, exchange.joint)
+        for site, latents in before.gradients.items():
             where = differing.setdefault(site, np.zeros(probe.axis.size, bool))
             for name, old in latents.items():
-                expected, new = old[exchange.source], after[site][name]
+                expected, new = old[exchange.source], after.gradients[site][name]
                 size = np.abs(expected) + np.abs(new)
                 slack = _RELATIVE * size + _TYPICAL * float(np.median(np.abs(old)))
                 with np.errstate(invalid="ignore"):
-                    unlike = (np.abs(new - expected) > slack).any(axis=1)
-                where |= unlike & exchange.compared
-    return differing
+                    unlike_there = (np.abs(new - expected) > slack).any(axis=1)
+                where |= unlike_there & exchange.compared
+        if exchange.compared.all():
+            jumping |= dict.fromkeys(unlike(before.elements, after.elements))
+    units = np.any(list(differing.values()), axis=0)
+    sites = [site for site, where in differing.items() if where.any()] or list(jumping)
+    return Difference(tuple(np.flatnonzero(units).tolist()), tuple(sites), what)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool
 
-from amortis.structure.alignment import Window
-from amortis.structure.probe import Probe
-from amortis.structure.reading import Reading, held_by
+from amortis.structure.alignment import Owned, Window
+from amortis.structure.probe import Moved, Probe
+from amortis.structure.reading import Reading, held_by, parts
 from amortis.structure.separating import separating_blocks, separating_subsets
 
 
@@ -21,18 +21,21 @@ class Separation:
         point: at which point they did.
         weak: whether some unit may have moved, which could not be said.
         term: the site whose term showed it, where the others drown it.
+        jumps: whether it was a term's value that showed it, and no derivative.
     """
 
     subset: Bool[np.ndarray, " units"] | None
     point: int
     weak: bool
     term: str | None = None
+    jumps: bool = False
 
 
 def separate(probe: Probe, readings: Mapping[str, Reading]) -> Separation:
     """Move separating subsets of the units with what they hold, until others move as well.
 
     If none do, each ordered pair of units has been looked at: the one was moved and the other not.
+    Gradients are watched first, and then values, which also see comparisons and rounding.
 
     Args:
         probe: of the model.
@@ -41,26 +44,66 @@ def separate(probe: Probe, readings: Mapping[str, Reading]) -> Separation:
     Returns:
         What came of it.
     """
+    subsets = _subsets(probe, readings)
     shapes = {name: value.shape for name, value in probe.arrays.items()}
-    subsets = separating_subsets(probe.axis.size)
-    width = max((span_of(r) for r in readings.values()), default=0)
-    if width > 0 and probe.axis.size > 8 * (width + 1):
-        blocks = separating_blocks(probe.axis.size, 4 * (width + 1))
-        subsets = np.concatenate([subsets, blocks])
+    moves = [
+        (Moved(s, held_by(readings, shapes, s)), point)
+        for number, s in enumerate(subsets)
+        for point in probe.at_points(number)
+    ]
     weak = False
-    for number, subset in enumerate(subsets):
-        point = len(probe.points) - 1 - number % len(probe.points)  # the widest first
-        held = held_by(readings, shapes, subset)
-        response = probe.respond(subset, held, point=point)
+    for moved, point in moves:
+        subset = moved.units
+        assert subset is not None  # made above
+        response = probe.respond(subset, moved.entries, point=point)
         if (response.units & ~subset).any():
             return Separation(subset, point, weak)
         if not weak and (response.weak & ~subset).any():
             weak = True
             for term in response.terms:
-                alone = probe.respond(subset, held, point=point, term=term)
+                alone = probe.respond(subset, moved.entries, point=point, term=term)
                 if (alone.units & ~subset).any():
                     return Separation(subset, point, weak, term)
+    for moved, point in moves:
+        subset = moved.units
+        assert subset is not None
+        # The subset's data stay: where no latent of a unit is, a term may hold data of many rows.
+        rest = Moved(~subset, held_by(readings, shapes, ~subset))
+        terms = probe.jumps(Moved(subset, {}), rest, point)
+        if terms:
+            return Separation(subset, point, weak, terms[0], jumps=True)
     return Separation(None, 0, weak)
+
+
+def _subsets(probe: Probe, readings: Mapping[str, Reading]) -> Bool[np.ndarray, "subsets units"]:
+    subsets = separating_subsets(probe.axis.size)
+    width = max((span_of(r) for r in readings.values()), default=0)
+    if width > 0 and probe.axis.size > 8 * (width + 1):
+        blocks = separating_blocks(probe.axis.size, 4 * (width + 1))
+        subsets = np.concatenate([subsets, blocks])
+    return subsets
+
+
+def read_by_jumps(probe: Probe, readings: Mapping[str, Reading]) -> str | None:
+    """An array that the units meet in comparisons and rounding only, where no derivative shows it.
+
+    Args:
+        probe: of the model.
+        readings: which arrays the units' gradients read.
+
+    Returns:
+        Its name; None if there is none.
+    """
+    every = Moved(np.ones(probe.axis.size, bool), {})
+    indices = {r.alignment.index for r in readings.values() if isinstance(r.alignment, Owned)}
+    for name, value in probe.arrays.items():
+        if readings[name].read or name in indices:
+            continue
+        for mask in parts(value.shape):
+            for point in range(len(probe.points)):
+                if probe.jumps(every, Moved(None, {name: (0, mask)}), point):
+                    return name
+    return None
 
 
 def span_of(reading: Reading) -> int:
