@@ -55,10 +55,20 @@ class Data(NamedTuple):
     directions: dict[str, Array]
 
 
-def draw_points(
-    joint: Joint, axis: LatentAxis, generator: np.random.Generator
-) -> Iterator[Iterator[Point]]:
-    """The points to probe at, each as a sequence of tries of which the first good one is taken.
+class Tries(NamedTuple):
+    """Draws of one point, of which the first good one is taken.
+
+    Attributes:
+        far: whether it lies in the tails, so that data are moved beyond their range as well.
+        points: the draws.
+    """
+
+    far: bool
+    points: Iterator[Point]
+
+
+def draw_points(joint: Joint, axis: LatentAxis, generator: np.random.Generator) -> Iterator[Tries]:
+    """The points to probe at.
 
     Points from the prior come first, since its scales are the model's own; then points that are
     uniform around zero on the unconstrained scale, where the prior may never go but data lead.
@@ -69,15 +79,25 @@ def draw_points(
         generator: of the draws.
     """
     prior = _Prior(joint, generator)
+
+    def from_prior(globals_beyond: float, locals_beyond: float) -> Tries:
+        stretch = _Stretch(globals_beyond, locals_beyond)
+        points = (_prior_point(joint, axis, generator, prior, stretch) for _ in range(_TRIES))
+        return Tries(locals_beyond > 0.0, points)
+
+    def uniform(scale: float) -> Tries:
+        return Tries(False, _uniform_points(joint, axis, generator, scale))
+
     if prior.known:
-        yield (_prior_point(joint, axis, generator, prior, 0.0) for _ in range(_TRIES))
-    yield _uniform_points(joint, axis, generator, SCALES[0])
+        yield from_prior(0.0, 0.0)
+    yield uniform(SCALES[0])
     if prior.known:
-        yield (_prior_point(joint, axis, generator, prior, _BEYOND) for _ in range(_TRIES))
+        yield from_prior(0.0, _BEYOND)
     for scale in SCALES[1:]:
-        yield _uniform_points(joint, axis, generator, scale)
+        yield uniform(scale)
     if prior.known:
-        yield (_prior_point(joint, axis, generator, prior, 0.0) for _ in range(_TRIES))
+        yield from_prior(0.0, 0.0)
+        yield from_prior(1.0, 1.0)
 
 
 class _Prior:
@@ -107,20 +127,30 @@ class _Prior:
         return drawn
 
 
+class _Stretch(NamedTuple):
+    """How many differences between two draws from the prior a point lies beyond one of them."""
+
+    globals_: float
+    locals_: float
+
+
 def _prior_point(
     joint: Joint,
     axis: LatentAxis,
     generator: np.random.Generator,
     prior: _Prior,
-    beyond: float,
+    stretch: _Stretch,
 ) -> Point:
-    """A point drawn from the prior; its locals beyond a draw, seen from another one."""
+    """A point drawn from the prior, or beyond a draw, seen from another one."""
 
     def draw() -> dict[str, Array]:
-        one, other = prior(), prior() if beyond else {}
-        for name in axis.sites:
-            if beyond:
-                one[name] = one[name] + beyond * (one[name] - other[name])
+        one = prior()
+        if stretch == (0.0, 0.0):
+            return _units_first(axis, one)
+        other = prior()
+        for name, value in one.items():
+            times = stretch.locals_ if name in axis.sites else stretch.globals_
+            one[name] = value + times * (value - other[name])
         return _units_first(axis, one)
 
     values, others = draw(), draw()
@@ -171,15 +201,27 @@ def _normal(
     return {n: jnp.asarray(generator.normal(size=s).astype(dtype)) for n, s in shapes.items()}
 
 
-def draw_data(joint: Joint, generator: np.random.Generator) -> Data:
-    """The model's own data, and other values that are still in the support of its sites."""
+def draw_data(joint: Joint, generator: np.random.Generator) -> tuple[Data, Data]:
+    """The model's own data, and other values: of other rows, and beyond the range of all rows.
+
+    Args:
+        joint: the density.
+        generator: of the draws.
+
+    Returns:
+        The data with other rows' values to move to; and data of which a half are beyond the range
+        of all rows, with such values to move to.
+    """
     floats, integers = relaxed(joint)
-    return Data(
+    near = Data(
         floats,
         integers,
         {n: _elsewhere(v, generator) for n, v in (floats | integers).items()},
         {n: _direction(v, generator) for n, v in floats.items()},
     )
+    far = {n: _beyond(v, near.others[n]) for n, v in floats.items()}
+    partly = {n: _partly(v, far[n], generator) for n, v in floats.items()}
+    return near, near._replace(floats=partly, others=near.others | far)
 
 
 def _elsewhere(value: Array, generator: np.random.Generator) -> Array:
@@ -189,6 +231,24 @@ def _elsewhere(value: Array, generator: np.random.Generator) -> Array:
         return jnp.asarray(_next(old))
     new = old[generator.permutation(old.shape[0])]
     return jnp.asarray(np.where(new == old, _next(old), new))
+
+
+def _beyond(value: Array, other: Array) -> Array:
+    """Values beyond others, seen from the data; positive ones stay so; integers and shares stay."""
+    old, new = np.asarray(value, np.float64), np.asarray(other, np.float64)
+    if old.size == 0 or np.array_equal(old, np.round(old)) or (old.min() >= 0 and old.max() <= 1):
+        return other
+    if old.min() > 0 and new.min() > 0:
+        return jnp.asarray((new * (new / old) ** _BEYOND).astype(value.dtype))
+    return jnp.asarray((new + _BEYOND * (new - old)).astype(value.dtype))
+
+
+def _partly(value: Array, other: Array, generator: np.random.Generator) -> Array:
+    """The one or the other for every entry along the first axis."""
+    if value.ndim == 0:
+        return value
+    mask = generator.random(value.shape[0]) < 0.5
+    return jnp.where(jnp.asarray(mask).reshape(-1, *[1] * (value.ndim - 1)), other, value)
 
 
 def _next(old: np.ndarray) -> np.ndarray:

@@ -2,14 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from amortis.structure.additivity import Elements, Values, make_values, not_additive
+from amortis.structure.additivity import Additivity, make_additivity
 from amortis.structure.evaluate import (
     Evaluation,
     Moves,
@@ -19,7 +19,7 @@ from amortis.structure.evaluate import (
     make_site_evaluation,
 )
 from amortis.structure.joint import Joint, LatentAxis
-from amortis.structure.points import Point, draw_data, draw_points
+from amortis.structure.points import Data, Point, Tries, draw_data, draw_points
 
 _MANY = 100_000
 """Up to so many latents and data every subset of units is moved at every point; beyond that, at one
@@ -64,26 +64,19 @@ class Moved:
     """Units, and entries of arrays, to move.
 
     Attributes:
-        units: a mask; None for no unit.
+        units: a mask.
         entries: for each array of which something moves, an axis and a mask along it.
     """
 
-    units: Bool[np.ndarray, " units"] | None
+    units: Bool[np.ndarray, " units"]
     entries: Mapping[str, tuple[int, Bool[np.ndarray, " entries"]]]
-
-    @staticmethod
-    def nothing() -> "Moved":
-        """The move that leaves everything where it is."""
-        return Moved(None, {})
 
     def with_(self, other: "Moved") -> "Moved":
         """Both moves at once."""
-        masks = [m.units for m in (self, other) if m.units is not None]
         entries = dict(self.entries)
         for name, (axis, mask) in other.entries.items():
-            both = mask | entries[name][1] if name in entries else mask
-            entries[name] = (axis, both)
-        return Moved(np.any(np.stack(masks), axis=0) if masks else None, entries)
+            entries[name] = (axis, mask | entries[name][1] if name in entries else mask)
+        return Moved(self.units | other.units, entries)
 
 
 class Probe:
@@ -107,11 +100,12 @@ class Probe:
     def __init__(self, joint: Joint, axis: LatentAxis, seed: int = 0) -> None:
         self.joint, self.axis = joint, axis
         generator = np.random.default_rng(seed)
-        self.data = draw_data(joint, generator)
+        self.data, self._far_data = draw_data(joint, generator)
+        self._far: list[bool] = []
         self._evaluations: dict[str | None, Evaluation] = {}
         self._of_sites: dict[int, tuple[Joint, SiteEvaluation]] = {}
-        self._values: Values | None = None
-        self._unmoved: dict[int, Elements] = {}
+        self._additivity: Additivity | None = None
+        self._stay = Moved(np.zeros(axis.size, bool), {})
         self.points: list[Point] = []
         self._before: list[Outcome] = []
         for tries in draw_points(joint, axis, generator):
@@ -122,12 +116,16 @@ class Probe:
                 "the prior, and unconstrained latents within 3 of zero"
             )
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether there are few enough latents and data to make every move at every point."""
+        numbers = sum(math.prod(shape) for shape in self.joint.latents.values())
+        return numbers + sum(value.size for value in self.arrays.values()) <= _MANY
+
     def at_points(self, number: int) -> tuple[int, ...]:
         """Points at which to make the number-th of many moves: all, or if slow, one in turn."""
-        numbers = sum(math.prod(shape) for shape in self.joint.latents.values())
-        numbers += sum(value.size for value in self.arrays.values())
         every = range(len(self.points))
-        return tuple(every) if numbers <= _MANY else (number % len(self.points),)
+        return tuple(every) if self.is_fast else (number % len(self.points),)
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -159,7 +157,7 @@ class Probe:
         number = point % len(self.points)
         moves = self._moves(units, entries, sites, fixed or {})
         before = self._gradient_before(number, term)
-        outcome = self._evaluation(term)(self.points[number], self.data, moves, before)
+        outcome = self._evaluation(term)(self.points[number], self._data_at(number), moves, before)
         level, terms = jax.device_get((outcome.level, outcome.terms))
         strong = {name: value == 2 for name, value in level.items()}
         weak = np.any(np.stack([value == 1 for value in level.values()]), axis=0)
@@ -197,33 +195,26 @@ class Probe:
         return AtSites(gradients, elements)
 
     def jumps(self, one: Moved, other: Moved, point: int) -> tuple[str, ...]:
-        """The sites that see two moves together otherwise than one by one; see `not_additive`.
+        """The sites that see two moves together otherwise than one by one.
 
         Args:
             one: units and entries to move.
             other: other units and entries.
             point: which point, modulo their number.
-        """
-        number = point % len(self.points)
-        together = one.with_(other)
-        base, first, second, both = (
-            self._elements(number, moved) for moved in (Moved.nothing(), one, other, together)
-        )
-        return not_additive(base, first, second, both, self.axis.size)
 
-    def _elements(self, number: int, moved: Moved) -> Elements:
-        """Elements of the density after a move; where nothing moves, kept."""
-        if self._values is None:
-            self._values = make_values(self.joint, self.axis)
-        known = moved.units is None and not moved.entries
-        if known and number in self._unmoved:
-            return self._unmoved[number]
-        units = np.zeros(self.axis.size, bool) if moved.units is None else moved.units
-        moves = self._moves(units, moved.entries, None, {})
-        elements = self._values(self.points[number], self.data, moves)
-        if known:
-            self._unmoved[number] = elements
-        return elements
+        Returns:
+            Their names; see `make_additivity`.
+        """
+        if self._additivity is None:
+            self._additivity = make_additivity(self.joint, self.axis)
+        number = point % len(self.points)
+        four = [
+            self._moves(m.units, m.entries, None, {})
+            for m in (self._stay, one, other, one.with_(other))
+        ]
+        moves = jax.tree.map(lambda *masks: np.stack(masks), *four)
+        found = self._additivity(self.points[number], self._data_at(number), moves)
+        return tuple(name for name, differs in jax.device_get(found).items() if differs)
 
     def _evaluation(self, term: str | None) -> Evaluation:
         """Compiled once for all terms, and once for each term that is looked at alone."""
@@ -236,7 +227,7 @@ class Probe:
             return self._before[number].gradient
         point = self.points[number]
         zero = {n: jnp.zeros_like(v) for n, v in point.z.items()}
-        return self._evaluation(term)(point, self.data, self._nothing(), zero).gradient
+        return self._evaluation(term)(point, self._data_at(number), self._nothing(), zero).gradient
 
     def _nothing(self) -> Moves:
         return self._moves(np.zeros(self.axis.size, bool), {}, None, {})
@@ -265,13 +256,25 @@ class Probe:
             arrays[name] = full.reshape(shape)
         return Moves(latents, arrays)
 
-    def _add_first_good(self, tries: Iterator[Point]) -> None:
+    def _data_at(self, number: int) -> Data:
+        """The data at this point, and where they move to."""
+        return self._far_data if self._far[number] else self.data
+
+    def _add_first_good(self, tries: Tries) -> None:
         """Add the first point at which density and gradient are finite, if there is one."""
-        for point in tries:
-            zero = {n: jnp.zeros_like(v) for n, v in point.z.items()}
-            outcome = self._evaluation(None)(point, self.data, self._nothing(), zero)
-            values = [*outcome.gradient.values(), *outcome.terms.values()]
-            if all(bool(jnp.isfinite(v).all()) for v in values):
-                self.points.append(point)
-                self._before.append(outcome)
-                return
+        for point in tries.points:
+            for far in (True, False) if tries.far else (False,):
+                if self._add_if_good(point, far):
+                    return
+
+    def _add_if_good(self, point: Point, far: bool) -> bool:
+        zero = {n: jnp.zeros_like(v) for n, v in point.z.items()}
+        data = self._far_data if far else self.data
+        outcome = self._evaluation(None)(point, data, self._nothing(), zero)
+        values = [*outcome.gradient.values(), *outcome.terms.values()]
+        if not all(bool(jnp.isfinite(v).all()) for v in values):
+            return False
+        self.points.append(point)
+        self._before.append(outcome)
+        self._far.append(far)
+        return True

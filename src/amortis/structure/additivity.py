@@ -1,0 +1,93 @@
+"""Whether a density is a sum of what two sets of things do: jumps, which no derivative shows."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from amortis.structure.evaluate import Moves, move
+from amortis.structure.joint import Joint, LatentAxis
+from amortis.structure.points import Data, Point
+
+_ROUNDING = 1e-5
+"""Relative to the elements' sizes."""
+
+Elements = Mapping[str, tuple[np.ndarray, ...]]
+
+Additivity = Callable[[Point, Data, Moves], dict[str, Bool[Array, ""]]]
+
+
+def make_additivity(joint: Joint, axis: LatentAxis) -> Additivity:
+    r"""Compile the question which sites see two moves together otherwise than one by one.
+
+    If no term holds something of either move, $f(a', b') - f(a', b) - f(a, b') + f(a, b) = 0$ for
+    every element of every site, also where f jumps; and where f is $-\infty$, it is so for one of
+    the moves alone. A comparison with NaN says nothing.
+
+    Args:
+        joint: the density.
+        axis: the axis of the units.
+
+    Returns:
+        A function of a point, the data and the four moves, stacked along a first axis: nothing,
+        the one, the other, both.
+    """
+
+    def elements(point: Point, data: Data, moves: Moves) -> Any:
+        latents, arrays = move(point, data, moves)
+        moved = {n: jnp.moveaxis(latents[n], 0, a) for n, a in axis.sites.items()}
+        return dict(joint.density.elements({**latents, **moved}, {**arrays, **joint.constants}))
+
+    def evaluate(point: Point, data: Data, moves: Moves) -> dict[str, Array]:
+        # One after the other: the model is traced once, and need not be one that can be vectorized.
+        four = jax.lax.map(lambda one: elements(point, data, one), moves)
+        return {
+            name: jnp.any(jnp.stack([_jumps(part, axis.size) for part in parts]))
+            for name, parts in four.items()
+        }
+
+    return jax.jit(evaluate)
+
+
+def _jumps(four: Float[Array, "4 ..."], units: int) -> Bool[Array, ""]:
+    nothing, one, other, both = four
+    size = jnp.sum(jnp.abs(four), axis=0)
+    # An element that sums over many units is rounded more coarsely.
+    summed = math.sqrt(max(units / max(nothing.size, 1), 1.0))
+    jumps = jnp.abs(both - one - other + nothing) > _ROUNDING * summed * (size + jnp.mean(size))
+    left = jnp.isneginf(both) != (jnp.isneginf(one) | jnp.isneginf(other))
+    said = jnp.isfinite(nothing) & ~jnp.any(jnp.isnan(four), axis=0)
+    return jnp.any(said & (jumps | left))
+
+
+def unlike(before: Elements, after: Elements) -> tuple[str, ...]:
+    """The sites whose elements do not add up to the same number where rows have been exchanged.
+
+    Args:
+        before: log density by site and element, in nats.
+        after: the same after the exchange.
+
+    Returns:
+        Their names.
+    """
+    return tuple(
+        name
+        for name, parts in before.items()
+        if any(_unlike(one, other) for one, other in zip(parts, after[name], strict=True))
+    )
+
+
+def _unlike(one: np.ndarray, other: np.ndarray) -> bool:
+    old, new = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    inside, still = np.isfinite(old), np.isfinite(new)
+    if np.isnan(old).any() or np.isnan(new).any():
+        return False
+    if inside.sum() != still.sum():
+        return True
+    difference = abs(np.sum(old, where=inside) - np.sum(new, where=still))
+    size = np.sum(np.abs(old), where=inside) + np.sum(np.abs(new), where=still)
+    return bool(difference > _ROUNDING * size)
