@@ -55,13 +55,13 @@ def make_additivity(joint: Joint, axis: LatentAxis) -> Additivity:
 
 def _jumps(four: Float[Array, "4 ..."], units: int) -> Bool[Array, ""]:
     nothing, one, other, both = four
-    size = jnp.sum(jnp.abs(four), axis=0)
+    size = jnp.abs(nothing) + jnp.abs(one) + jnp.abs(other) + jnp.abs(both)
     # An element that sums over many units is rounded more coarsely.
     summed = math.sqrt(max(units / max(nothing.size, 1), 1.0))
-    jumps = jnp.abs(both - one - other + nothing) > _ROUNDING * summed * (size + jnp.mean(size))
+    typical = jnp.mean(jnp.where(jnp.isfinite(size), size, 0.0))
+    jumps = jnp.abs(both - one - other + nothing) > _ROUNDING * summed * (size + typical)
     left = jnp.isneginf(both) != (jnp.isneginf(one) | jnp.isneginf(other))
-    said = jnp.isfinite(nothing) & ~jnp.any(jnp.isnan(four), axis=0)
-    return jnp.any(said & (jumps | left))
+    return jnp.any(jnp.isfinite(nothing) & ~jnp.isnan(size) & (jumps | left))
 
 
 def unlike(before: Elements, after: Elements) -> tuple[str, ...]:

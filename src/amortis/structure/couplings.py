@@ -53,8 +53,10 @@ def find_jump(probe: Probe, subset: Bool[np.ndarray, " units"], point: int) -> C
     """
 
     def jumps(one: list[int], other: list[int]) -> bool:
-        masks = (np.isin(np.arange(probe.axis.size), side) for side in (one, other))
-        return bool(probe.jumps(*(Moved(mask, {}) for mask in masks), point))
+        these, those = (
+            Moved(np.isin(np.arange(probe.axis.size), side), {}) for side in (one, other)
+        )
+        return bool(probe.jumps(these, those, point))
 
     one, other = (np.flatnonzero(side).tolist() for side in (subset, ~subset))
     if not jumps(one, other):

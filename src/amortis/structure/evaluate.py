@@ -1,6 +1,6 @@
 """The one compiled function of the probe: gradients and their changes, unit by unit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from amortis._types import Scalar, Sites
-from amortis.structure.joint import Joint, LatentAxis
+from amortis.structure.joint import AnyArray, Joint, LatentAxis
 from amortis.structure.points import Data, Point
 
 _STRONG, _MOVED = 1e-4, 1e-5
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
     terms: dict[str, Scalar]
 
 
-Evaluation = Callable[[Point, Data, Moves, dict[str, Array]], Outcome]
+Evaluation = Callable[[Point, Data, Moves, Mapping[str, AnyArray]], Outcome]
 
 
 def move(point: Point, data: Data, moves: Moves) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -80,7 +80,7 @@ def make_evaluation(joint: Joint, axis: LatentAxis, site: str | None = None) -> 
         total = terms[site] if site is not None else sum(terms.values(), jnp.zeros(()))
         return total, terms
 
-    def evaluate(point: Point, data: Data, moves: Moves, before: dict[str, Array]) -> Outcome:
+    def evaluate(point: Point, data: Data, moves: Moves, before: Any) -> Outcome:
         latents, arrays = move(point, data, moves)
         x = {n: arrays[n] for n in data.floats}
         dx = {n: jnp.where(moves.arrays[n], data.directions[n], 0.0) for n in x}
@@ -114,7 +114,7 @@ class OfSites(NamedTuple):
     elements: dict[str, tuple[Array, ...]]
 
 
-SiteEvaluation = Callable[[Point, dict[str, Array], dict[str, Array]], OfSites]
+SiteEvaluation = Callable[[Point, Mapping[str, AnyArray], Mapping[str, AnyArray]], OfSites]
 
 
 def make_site_evaluation(joint: Joint, axis: LatentAxis) -> SiteEvaluation:
@@ -133,9 +133,11 @@ def make_site_evaluation(joint: Joint, axis: LatentAxis) -> SiteEvaluation:
 
         def elements(z: Sites) -> dict[str, tuple[Array, ...]]:
             moved = {n: jnp.moveaxis(z[n], 0, a) for n, a in axis.sites.items()}
-            return dict(joint.density.elements({**point.fixed, **moved}, arrays))
+            fixed = {n: jnp.asarray(v) for n, v in point.fixed.items()}
+            return dict(joint.density.elements({**fixed, **moved}, arrays))
 
-        values, pull = jax.vjp(elements, point.z)
+        z = {n: jnp.asarray(v) for n, v in point.z.items()}
+        values, pull = jax.vjp(elements, z)
         zero, one = (jax.tree.map(like, values) for like in (jnp.zeros_like, jnp.ones_like))
         return OfSites({n: pull({**zero, n: one[n]})[0] for n in values}, values)
 
@@ -160,6 +162,6 @@ def _level(
     return jnp.where(strong, 2, jnp.where(size > 0, 1, 0)).astype(jnp.int8)
 
 
-def _along(mask: Array, value: Array) -> Array:
+def _along(mask: Array, value: AnyArray) -> Array:
     """A mask along the first axis, in a shape that broadcasts against the value."""
     return jnp.reshape(mask, (-1,) + (1,) * (value.ndim - 1) if value.ndim else ())

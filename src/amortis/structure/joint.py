@@ -11,7 +11,10 @@ from jaxtyping import Array
 
 from amortis._types import RandomKey, Scalar, Sites
 
-Arrays: TypeAlias = Mapping[str, Array | np.ndarray]
+AnyArray: TypeAlias = Array | np.ndarray
+"""An array, traced or on the device or on the host."""
+
+Arrays: TypeAlias = Mapping[str, AnyArray]
 """Data by name; NumPy arrays where the model needs numbers while it is traced."""
 
 

@@ -1,14 +1,14 @@
 """Where a density is probed, and where its latents and data are moved to from there."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from amortis.structure.joint import Joint, LatentAxis
+from amortis.structure.joint import AnyArray, Joint, LatentAxis
 from amortis.structure.relaxing import relaxed
 
 SCALES = (1.5, 0.5, 3.0)
@@ -33,10 +33,10 @@ class Point(NamedTuple):
         directions: along which derivatives of either are taken.
     """
 
-    fixed: dict[str, Array]
-    z: dict[str, Array]
-    others: dict[str, Array]
-    directions: dict[str, Array]
+    fixed: Mapping[str, AnyArray]
+    z: Mapping[str, AnyArray]
+    others: Mapping[str, AnyArray]
+    directions: Mapping[str, AnyArray]
 
 
 class Data(NamedTuple):
@@ -49,10 +49,10 @@ class Data(NamedTuple):
         directions: along which derivatives of the first are taken.
     """
 
-    floats: dict[str, Array]
-    integers: dict[str, Array]
-    others: dict[str, Array]
-    directions: dict[str, Array]
+    floats: Mapping[str, AnyArray]
+    integers: Mapping[str, AnyArray]
+    others: Mapping[str, AnyArray]
+    directions: Mapping[str, AnyArray]
 
 
 class Tries(NamedTuple):
@@ -101,30 +101,27 @@ def draw_points(joint: Joint, axis: LatentAxis, generator: np.random.Generator) 
 
 
 class _Prior:
-    """Draws unconstrained latents from the prior, by one compiled function."""
+    """Draws unconstrained latents from the prior, by one compiled function, onto the host."""
 
     def __init__(self, joint: Joint, generator: np.random.Generator) -> None:
         self._joint, self._generator = joint, generator
 
-        def draw(key: Array, arrays: dict[str, Array]) -> dict[str, Array] | None:
-            drawn = joint.density.draw_prior(key, {**arrays, **joint.constants})
-            return None if drawn is None else dict(drawn)
+        def draw(seed: int | Array, arrays: Any) -> Any:
+            latents = joint.density.draw_prior(jax.random.key(seed), {**arrays, **joint.constants})
+            return None if latents is None else dict(latents)
 
         self._draw = jax.jit(draw)
         self.known = self._is_known()
 
     def _is_known(self) -> bool:
         try:
-            shape = jax.eval_shape(self._draw, jax.random.key(0), dict(self._joint.arrays))
+            return jax.eval_shape(self._draw, 0, dict(self._joint.arrays)) is not None
         except NotImplementedError:
             return False  # a distribution of the user's that cannot be sampled
-        return shape is not None
 
-    def __call__(self) -> dict[str, Array]:
-        key = jax.random.key(int(self._generator.integers(2**31)))
-        drawn = self._draw(key, dict(self._joint.arrays))
-        assert drawn is not None  # `known` was asked first
-        return drawn
+    def __call__(self) -> dict[str, np.ndarray]:
+        seed = int(self._generator.integers(2**31))
+        return jax.device_get(self._draw(seed, dict(self._joint.arrays)))
 
 
 class _Stretch(NamedTuple):
@@ -143,14 +140,14 @@ def _prior_point(
 ) -> Point:
     """A point drawn from the prior, or beyond a draw, seen from another one."""
 
-    def draw() -> dict[str, Array]:
+    def draw() -> dict[str, np.ndarray]:
         one = prior()
         if stretch == (0.0, 0.0):
             return _units_first(axis, one)
         other = prior()
         for name, value in one.items():
             times = stretch.locals_ if name in axis.sites else stretch.globals_
-            one[name] = value + times * (value - other[name])
+            one[name] = np.asarray(value + times * (value - other[name]))
         return _units_first(axis, one)
 
     values, others = draw(), draw()
@@ -172,33 +169,31 @@ def _uniform_points(
 
 def _point(
     axis: LatentAxis,
-    values: Mapping[str, Array],
-    others: dict[str, Array],
-    directions: dict[str, Array],
+    values: Mapping[str, AnyArray],
+    others: Mapping[str, AnyArray],
+    directions: Mapping[str, AnyArray],
 ) -> Point:
     fixed = {n: v for n, v in values.items() if n not in axis.sites}
     return Point(fixed, {n: values[n] for n in axis.sites}, others, directions)
 
 
-def _units_first(axis: LatentAxis, values: Mapping[str, Array]) -> dict[str, Array]:
-    moved = {n: jnp.moveaxis(values[n], a, 0) for n, a in axis.sites.items()}
+def _units_first(axis: LatentAxis, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    moved = {n: np.moveaxis(values[n], a, 0) for n, a in axis.sites.items()}
     return {**values, **moved}
 
 
 def _uniform(
     shapes: Mapping[str, tuple[int, ...]], generator: np.random.Generator, width: float
-) -> dict[str, Array]:
+) -> Mapping[str, AnyArray]:
     dtype = jnp.result_type(float)
-    return {
-        n: jnp.asarray(generator.uniform(-width, width, s).astype(dtype)) for n, s in shapes.items()
-    }
+    return {n: generator.uniform(-width, width, s).astype(dtype) for n, s in shapes.items()}
 
 
 def _normal(
     shapes: Mapping[str, tuple[int, ...]], generator: np.random.Generator
-) -> dict[str, Array]:
+) -> Mapping[str, AnyArray]:
     dtype = jnp.result_type(float)
-    return {n: jnp.asarray(generator.normal(size=s).astype(dtype)) for n, s in shapes.items()}
+    return {n: generator.normal(size=s).astype(dtype) for n, s in shapes.items()}
 
 
 def draw_data(joint: Joint, generator: np.random.Generator) -> tuple[Data, Data]:
@@ -221,34 +216,34 @@ def draw_data(joint: Joint, generator: np.random.Generator) -> tuple[Data, Data]
     )
     far = {n: _beyond(v, near.others[n]) for n, v in floats.items()}
     partly = {n: _partly(v, far[n], generator) for n, v in floats.items()}
-    return near, near._replace(floats=partly, others=near.others | far)
+    return near, near._replace(floats=partly, others={**near.others, **far})
 
 
-def _elsewhere(value: Array, generator: np.random.Generator) -> Array:
+def _elsewhere(value: AnyArray, generator: np.random.Generator) -> np.ndarray:
     """Another value for every entry, from the same column."""
     old = np.asarray(value)
     if old.ndim == 0:
-        return jnp.asarray(_next(old))
+        return _next(old)
     new = old[generator.permutation(old.shape[0])]
-    return jnp.asarray(np.where(new == old, _next(old), new))
+    return np.where(new == old, _next(old), new)
 
 
-def _beyond(value: Array, other: Array) -> Array:
+def _beyond(value: AnyArray, other: AnyArray) -> np.ndarray:
     """Values beyond others, seen from the data; positive ones stay so; integers and shares stay."""
     old, new = np.asarray(value, np.float64), np.asarray(other, np.float64)
     if old.size == 0 or np.array_equal(old, np.round(old)) or (old.min() >= 0 and old.max() <= 1):
-        return other
+        return np.asarray(other)
     if old.min() > 0 and new.min() > 0:
-        return jnp.asarray((new * (new / old) ** _BEYOND).astype(value.dtype))
-    return jnp.asarray((new + _BEYOND * (new - old)).astype(value.dtype))
+        return np.asarray(new * (new / old) ** _BEYOND, value.dtype)
+    return np.asarray(new + _BEYOND * (new - old), value.dtype)
 
 
-def _partly(value: Array, other: Array, generator: np.random.Generator) -> Array:
+def _partly(value: AnyArray, other: AnyArray, generator: np.random.Generator) -> np.ndarray:
     """The one or the other for every entry along the first axis."""
     if value.ndim == 0:
-        return value
+        return np.asarray(value)
     mask = generator.random(value.shape[0]) < 0.5
-    return jnp.where(jnp.asarray(mask).reshape(-1, *[1] * (value.ndim - 1)), other, value)
+    return np.where(mask.reshape(-1, *[1] * (value.ndim - 1)), other, value)
 
 
 def _next(old: np.ndarray) -> np.ndarray:
@@ -260,10 +255,10 @@ def _next(old: np.ndarray) -> np.ndarray:
     return np.where(old == 0, 0.1, 0.9 * old).astype(old.dtype)
 
 
-def _direction(value: Array, generator: np.random.Generator) -> Array:
+def _direction(value: AnyArray, generator: np.random.Generator) -> np.ndarray:
     scale = np.std(np.asarray(value, np.float64)) or 1.0
     noise = generator.normal(size=value.shape) * scale
-    return jnp.asarray(noise.astype(value.dtype))
+    return np.asarray(noise, value.dtype)
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:

@@ -5,7 +5,6 @@ import math
 from collections.abc import Collection, Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
@@ -18,7 +17,7 @@ from amortis.structure.evaluate import (
     make_evaluation,
     make_site_evaluation,
 )
-from amortis.structure.joint import Joint, LatentAxis
+from amortis.structure.joint import AnyArray, Joint, LatentAxis
 from amortis.structure.points import Data, Point, Tries, draw_data, draw_points
 
 _MANY = 100_000
@@ -100,7 +99,7 @@ class Probe:
     def __init__(self, joint: Joint, axis: LatentAxis, seed: int = 0) -> None:
         self.joint, self.axis = joint, axis
         generator = np.random.default_rng(seed)
-        self.data, self._far_data = draw_data(joint, generator)
+        self.data, self._far_data = jax.device_put(draw_data(joint, generator))
         self._far: list[bool] = []
         self._evaluations: dict[str | None, Evaluation] = {}
         self._of_sites: dict[int, tuple[Joint, SiteEvaluation]] = {}
@@ -128,7 +127,7 @@ class Probe:
         return tuple(every) if self.is_fast else (number % len(self.points),)
 
     @property
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, AnyArray]:
         """The data, without the constants of the model."""
         return {**self.data.floats, **self.data.integers}
 
@@ -168,7 +167,7 @@ class Probe:
         before = jax.device_get(self._before[point % len(self.points)].terms)
         return {name: float(value) for name, value in before.items()}
 
-    def at_sites(self, point: Point, arrays: Mapping[str, Array], joint: Joint) -> AtSites:
+    def at_sites(self, point: Point, arrays: Mapping[str, AnyArray], joint: Joint) -> AtSites:
         r"""Each site's log density by element, and its gradient in the units' latents.
 
         Args:
@@ -208,9 +207,12 @@ class Probe:
         if self._additivity is None:
             self._additivity = make_additivity(self.joint, self.axis)
         number = point % len(self.points)
+        both = one.with_(other)
+        # Every move says of the same axes of the arrays what moves along them.
+        still = {n: (axis, np.zeros_like(mask)) for n, (axis, mask) in both.entries.items()}
         four = [
-            self._moves(m.units, m.entries, None, {})
-            for m in (self._stay, one, other, one.with_(other))
+            self._moves(m.units, {**still, **m.entries}, None, {})
+            for m in (self._stay, one, other, both)
         ]
         moves = jax.tree.map(lambda *masks: np.stack(masks), *four)
         found = self._additivity(self.points[number], self._data_at(number), moves)
@@ -226,7 +228,7 @@ class Probe:
         if term is None:
             return self._before[number].gradient
         point = self.points[number]
-        zero = {n: jnp.zeros_like(v) for n, v in point.z.items()}
+        zero = {n: np.zeros_like(v) for n, v in point.z.items()}
         return self._evaluation(term)(point, self._data_at(number), self._nothing(), zero).gradient
 
     def _nothing(self) -> Moves:
@@ -264,15 +266,15 @@ class Probe:
         """Add the first point at which density and gradient are finite, if there is one."""
         for point in tries.points:
             for far in (True, False) if tries.far else (False,):
-                if self._add_if_good(point, far):
+                if self._add_if_good(jax.device_put(point), far):
                     return
 
     def _add_if_good(self, point: Point, far: bool) -> bool:
-        zero = {n: jnp.zeros_like(v) for n, v in point.z.items()}
+        zero = {n: np.zeros_like(v) for n, v in point.z.items()}
         data = self._far_data if far else self.data
         outcome = self._evaluation(None)(point, data, self._nothing(), zero)
-        values = [*outcome.gradient.values(), *outcome.terms.values()]
-        if not all(bool(jnp.isfinite(v).all()) for v in values):
+        values = jax.device_get([*outcome.gradient.values(), *outcome.terms.values()])
+        if not all(np.isfinite(v).all() for v in values):
             return False
         self.points.append(point)
         self._before.append(outcome)

@@ -3,9 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Bool, Int
 
 from amortis.structure.additivity import unlike
 from amortis.structure.alignment import AbstractAlignment, Owned, Window
@@ -71,7 +70,7 @@ class _Exchange:
 
     source: Int[np.ndarray, " units"]
     compared: Bool[np.ndarray, " units"]
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, np.ndarray]
     joint: Joint
 
 
@@ -92,7 +91,7 @@ def _permuted(probe: Probe, alignments: Mapping[str, AbstractAlignment]) -> _Exc
             there = (to >= 0) & (to < length) & (of >= 0) & (of < length)
             rows[to[there]] = of[there]
             compared &= there
-        arrays[name] = jnp.take(arrays[name], rows, axis=alignment.axis)
+        arrays[name] = np.take(arrays[name], rows, axis=alignment.axis)
     return dataclasses.replace(exchange, arrays=arrays, compared=compared)
 
 
@@ -101,7 +100,8 @@ def _relabeled(
 ) -> _Exchange:
     """Give unit n the group of unit `source[n]`, by the integers that name the groups."""
     target = np.argsort(source)  # where the content of each unit goes
-    arrays, constants = dict(probe.arrays), dict(probe.joint.constants)
+    arrays = {n: np.asarray(v) for n, v in probe.arrays.items()}
+    constants = dict(probe.joint.constants)
     for alignment in alignments.values():
         if not isinstance(alignment, Owned):
             continue
@@ -109,7 +109,7 @@ def _relabeled(
         if alignment.index in constants:
             constants[alignment.index] = index.astype(constants[alignment.index].dtype)
         else:
-            arrays[alignment.index] = jnp.asarray(index.astype(arrays[alignment.index].dtype))
+            arrays[alignment.index] = index.astype(arrays[alignment.index].dtype)
     joint = _with_constants(probe.joint, constants)
     return _Exchange(source, np.ones(len(source), bool), arrays, joint)
 
@@ -122,11 +122,12 @@ def _with_constants(joint: Joint, constants: dict[str, np.ndarray]) -> Joint:
 def _within_groups(
     probe: Probe, alignments: Mapping[str, AbstractAlignment], index: str
 ) -> _Exchange:
-    arrays, constants = dict(probe.arrays), dict(probe.joint.constants)
+    arrays = {n: np.asarray(v) for n, v in probe.arrays.items()}
+    constants = dict(probe.joint.constants)
     owned = [n for n, a in alignments.items() if isinstance(a, Owned) and a.index == index]
     order = np.random.default_rng(3).permutation(arrays[owned[0]].shape[0])
     for name in {*owned, index} & set(arrays):
-        arrays[name] = jnp.take(arrays[name], order, axis=0)
+        arrays[name] = np.take(arrays[name], order, axis=0)
     if index in constants:
         constants[index] = constants[index][order]
     size = probe.axis.size
@@ -148,7 +149,7 @@ def _shifted(probe: Probe, alignments: Mapping[str, AbstractAlignment], shift: i
         if not isinstance(alignment, Window):
             continue
         length = arrays[name].shape[alignment.axis]
-        arrays[name] = jnp.roll(arrays[name], alignment.stride * shift, axis=alignment.axis)
+        arrays[name] = np.roll(arrays[name], alignment.stride * shift, axis=alignment.axis)
         edges = alignment.edges(length)
         compared &= ~edges & ~edges[source]
         # Nothing that came around the end may be read.
@@ -163,7 +164,7 @@ def _difference(probe: Probe, exchange: _Exchange, what: str) -> Difference:
     jumping: dict[str, None] = {}
     for number in probe.at_points(0):
         point = probe.points[number]
-        moved = {n: jnp.take(v, exchange.source, axis=0) for n, v in point.z.items()}
+        moved = {n: np.take(np.asarray(v), exchange.source, axis=0) for n, v in point.z.items()}
         before = probe.at_sites(point, probe.arrays, probe.joint)
         after = probe.at_sites(point._replace(z=moved), exchange.arrays, exchange.joint)
         for site, latents in before.gradients.items():

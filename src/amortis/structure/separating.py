@@ -50,15 +50,15 @@ def separating_blocks(count: int, length: int, seed: int = 0) -> Bool[np.ndarray
 
 def _code_words(rank: np.ndarray, bits: int) -> Bool[np.ndarray, "bits count"]:
     """The words of weight `bits // 2` with these ranks in lexicographic order."""
-    weight = np.full(rank.shape, bits // 2)
-    rank = rank.copy()
+    weight = np.full(rank.shape, bits // 2, np.int8)
+    rank = rank.astype(np.int32 if math.comb(bits, bits // 2) < 2**31 else np.int64)
     words = np.zeros((bits, rank.shape[0]), bool)
     for bit in range(bits):
         left = bits - 1 - bit
         # Words that go on with a zero here come first: `weight` ones are among the `left` bits.
-        zeros = np.array([math.comb(left, w) for w in range(bits + 1)])[weight]
+        zeros = np.array([math.comb(left, w) for w in range(bits + 1)], rank.dtype)[weight]
         one = (rank >= zeros) & (weight > 0)
         words[bit] = one
-        rank -= np.where(one, zeros, 0)
+        rank -= zeros * one
         weight -= one
     return words
