@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+import tests.structure.corners  # noqa: F401  enters its cases
 from amortis import ModelError, check
 from amortis.structure import Evidence, Kind, Verdict, examine
 from tests.structure.models import ALL, BY_VALUES, CASES, COUPLED, UNKNOWN, YES, Case
