@@ -1,6 +1,7 @@
 """`SetNetwork`: a function of the set of rows in a unit's group."""
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,19 +13,27 @@ from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.inference_functions.context import Parts, SetContext
 from amortis.inference_functions.interface import AbstractInferenceFunction, FunctionShape
 from amortis.model import Inputs
-from amortis.numerics import group_sums
+from amortis.numerics import Members, group_sums
 
 _FIRST_LOG_PRECISION = -3.0
 """Of a row's potential: small beside the group's own, which starts at one, for groups of tens."""
+
+_JITTER = 1e-6
+"""Added to precision matrices, which start at one, so that they are never singular in 32 bit."""
+
+_MOST_CORRELATED = 8
+"""Latent numbers of a group up to which their potentials have full precision matrices."""
 
 
 class SetNetwork(AbstractInferenceFunction):
     r"""Every row of a group contributes a Gaussian potential; a network corrects the rest.
 
-    $\Lambda_n = e^{l_0(w_n)} + \sum_{i \in g_n} e^{c(x_i)}$, $\eta_n = h_0(w_n) + \sum_{i \in g_n}
-    e^{c(x_i)} a(x_i)$, mean $\eta_n / \Lambda_n$ and sd $\Lambda_n^{-1/2}$ for each latent number,
-    plus a perceptron of the pooled group. The first part is the posterior of any conjugate Gaussian
-    group if a is linear, whatever the group's size, none included; the order of rows cannot matter.
+    $\Lambda_n = \Lambda_0(w_n) + \sum_{i \in g_n} L(x_i) L(x_i)^\top$, $\eta_n = \Lambda_0(w_n) m_0(w_n) +
+    \sum_{i \in g_n} L(x_i) a(x_i)$, means $\Lambda_n^{-1} \eta_n$ and sds
+    $(\Lambda_n)_{kk}^{-1/2}$, the factorized optimum of that Gaussian, plus a perceptron of the
+    pooled group. With linear L, a and $m_0$ the first part is optimal for every conjugate Gaussian
+    group, random slopes included, whatever its size, none included; the order of rows cannot
+    matter. A single latent number has $L = e^{c(x_i)/2}$, and more than eight have a diagonal one.
 
     Attributes:
         width: hidden units of the features of a row and of the pooled perceptron; none for
@@ -72,18 +81,22 @@ class SetNetwork(AbstractInferenceFunction):
                 f"asks for {shape.outputs} numbers: use DiagonalNormal() for locals_"
             )
         numbers = shape.outputs // 2
-        parameters = {
-            "group": _linear(shape.columns, 2 * numbers),
-            "row": _linear(shape.members, 2 * numbers),
-        }
-        parameters["row"]["bias"] = jnp.zeros(2 * numbers).at[numbers:].set(_FIRST_LOG_PRECISION)
+        parameters: dict[str, Any] = {"group": _linear(shape.columns, 2 * numbers)}
+        if _is_correlated(numbers):
+            first = math.exp(0.5 * _FIRST_LOG_PRECISION) * jnp.eye(numbers)
+            bias = jnp.concatenate([jnp.zeros(numbers), first.ravel()])
+            parameters["group"]["directions"] = jnp.eye(numbers)
+        else:
+            bias = jnp.zeros(2 * numbers).at[numbers:].set(_FIRST_LOG_PRECISION)
+        of_row = bias.shape[0]
+        parameters["row"] = _linear(shape.members, of_row) | {"bias": bias}
         if self.width == 0:
             return parameters
         feature_key, pooled_key, last_key = jax.random.split(key, 3)
         pooled = 2 * numbers + self.width + shape.columns
         return parameters | {
             "features": _hidden(feature_key, shape.members, self.width),
-            "from_features": jnp.zeros((self.width, 2 * numbers)),
+            "from_features": jnp.zeros((self.width, of_row)),
             "pooled": _hidden(pooled_key, pooled, self.width),
             "last": 0.01 * jax.random.normal(last_key, (self.width, shape.outputs)),
         }
@@ -97,16 +110,12 @@ class SetNetwork(AbstractInferenceFunction):
         if self.width > 0:
             features = jnp.tanh(_apply(parameters["features"], context.members))
             of_row = of_row + features @ parameters["from_features"]
-        mean, log_precision = jnp.split(of_row, 2, axis=1)
-        precision = jnp.exp(log_precision)
-        sums = group_sums(
-            jnp.concatenate([precision * mean, precision], axis=1), context.entries, units
-        )
-        linear, total = jnp.split(sums, 2, axis=1)
-        prior_mean, prior_log = jnp.split(_apply(parameters["group"], context.rows), 2, axis=1)
-        total = total + jnp.exp(prior_log)
-        mean = (linear + jnp.exp(prior_log) * prior_mean) / total
-        outputs = jnp.concatenate([mean, -0.5 * jnp.log(total)], axis=1)
+        of_group = _apply(parameters["group"], context.rows)
+        if _is_correlated(of_group.shape[1] // 2):
+            directions = parameters["group"]["directions"]
+            outputs = _correlated(of_row, of_group, directions, context.entries, units)
+        else:
+            outputs = _independent(of_row, of_group, context.entries, units)
         if features is None:
             return outputs
         ones = jnp.ones((features.shape[0], 1), features.dtype)
@@ -118,7 +127,51 @@ class SetNetwork(AbstractInferenceFunction):
         return outputs + hidden @ parameters["last"]
 
 
-def _linear(inputs: int, outputs: int) -> dict[str, Array]:
+def _is_correlated(numbers: int) -> bool:
+    return 1 < numbers <= _MOST_CORRELATED
+
+
+def _independent(
+    of_row: Float[Array, "members two_d"],
+    of_group: Float[Array, "groups two_d"],
+    entries: Members,
+    units: int,
+) -> Float[Array, "groups two_d"]:
+    """Means and log sds where each latent number has a potential of its own."""
+    mean, log_precision = jnp.split(of_row, 2, axis=1)
+    precision = jnp.exp(log_precision)
+    sums = group_sums(jnp.concatenate([precision * mean, precision], axis=1), entries, units)
+    linear, total = jnp.split(sums, 2, axis=1)
+    prior_mean, prior_log = jnp.split(of_group, 2, axis=1)
+    total = total + jnp.exp(prior_log)
+    mean = (linear + jnp.exp(prior_log) * prior_mean) / total
+    return jnp.concatenate([mean, -0.5 * jnp.log(total)], axis=1)
+
+
+def _correlated(
+    of_row: Float[Array, "members numbers"],
+    of_group: Float[Array, "groups two_d"],
+    directions: Float[Array, "d d"],
+    entries: Members,
+    units: int,
+) -> Float[Array, "groups two_d"]:
+    """Means and log sds where a group's latent numbers have one potential together."""
+    d = directions.shape[0]
+    target, root = of_row[:, :d], of_row[:, d:].reshape(-1, d, d)
+    precision = jnp.einsum("ijk,ilk->ijl", root, root)
+    linear = jnp.einsum("ijk,ik->ij", root, target)
+    each = jnp.concatenate([linear, precision.reshape(-1, d * d)], axis=1)
+    sums = group_sums(each, entries, units)
+    prior_mean, prior_log = jnp.split(of_group, 2, axis=1)
+    prior = jnp.einsum("jk,nk,lk->njl", directions, jnp.exp(prior_log), directions)
+    total = sums[:, d:].reshape(-1, d, d) + prior + _JITTER * jnp.eye(d)
+    right = sums[:, :d] + jnp.einsum("njk,nk->nj", prior, prior_mean)
+    mean = jnp.linalg.solve(total, right[:, :, None])[:, :, 0]
+    diagonal = jnp.diagonal(total, axis1=1, axis2=2)
+    return jnp.concatenate([mean, -0.5 * jnp.log(diagonal)], axis=1)
+
+
+def _linear(inputs: int, outputs: int) -> dict[str, Any]:
     return {"weight": jnp.zeros((inputs, outputs)), "bias": jnp.zeros(outputs)}
 
 
