@@ -26,19 +26,72 @@ def made(width, key, owner=OWNER, groups=5):
 
 
 def test_potentials_are_those_of_a_loop(key, x64):
+    """One precision matrix per group, summed and solved group by group."""
     function, parts, parameters = made(0, key)
     outputs = np.asarray(function(parameters, function.context(parts), None))
     group, row = ({k: np.asarray(v) for k, v in parameters[n].items()} for n in ("group", "row"))
     for j in range(5):
         prior = np.asarray(parts.rows[j]) @ group["weight"] + group["bias"]
-        precision = np.exp(prior[2:])
-        linear = precision * prior[:2]
+        precision = group["directions"] @ np.diag(np.exp(prior[2:])) @ group["directions"].T
+        linear = precision @ prior[:2]
         for i in np.flatnonzero(j == OWNER):
             one = np.asarray(parts.members[i]) @ row["weight"] + row["bias"]
-            precision = precision + np.exp(one[2:])
-            linear = linear + np.exp(one[2:]) * one[:2]
+            root = one[2:].reshape(2, 2)
+            precision = precision + root @ root.T
+            linear = linear + root @ one[:2]
+        mean = np.linalg.solve(precision, linear)
+        expected = np.concatenate([mean, -0.5 * np.log(np.diag(precision))])
+        np.testing.assert_allclose(outputs[j], expected, atol=1e-5)  # a jitter of 1e-6 is added
+
+
+@pytest.mark.parametrize("numbers", [1, 9])
+def test_potentials_of_single_numbers_are_those_of_a_loop(numbers, key, x64):
+    """One latent number, or too many for matrices: each has a precision of its own."""
+    function, parts, _ = made(0, key)
+    parameters = function.init(key, FunctionShape(5, 1, 2 * numbers, members=2))
+    parameters = jax.tree.map(
+        lambda p: p + 0.3 * jax.random.normal(jax.random.key(1), p.shape), parameters
+    )
+    outputs = np.asarray(function(parameters, function.context(parts), None))
+    group, row = ({k: np.asarray(v) for k, v in parameters[n].items()} for n in ("group", "row"))
+    for j in range(5):
+        prior = np.asarray(parts.rows[j]) @ group["weight"] + group["bias"]
+        precision = np.exp(prior[numbers:])
+        linear = precision * prior[:numbers]
+        for i in np.flatnonzero(j == OWNER):
+            one = np.asarray(parts.members[i]) @ row["weight"] + row["bias"]
+            precision = precision + np.exp(one[numbers:])
+            linear = linear + np.exp(one[numbers:]) * one[:numbers]
         expected = np.concatenate([linear / precision, -0.5 * np.log(precision)])
         np.testing.assert_allclose(outputs[j], expected, rtol=1e-10)
+
+
+def test_random_slopes_are_exact(key):
+    """b_j ~ N(0, I), y_i ~ N(b_j0 + b_j1 t_i, s): means of the posterior, sds of its precision."""
+    import numpyro
+    import numpyro.distributions as dist
+
+    def model(t, y, group, groups):
+        with numpyro.plate("groups", groups):
+            b = numpyro.sample("b", dist.Normal(jnp.zeros(2), 1.0).to_event(1))
+        with numpyro.plate("rows", y.shape[0]):
+            numpyro.sample("y", dist.Normal(b[group, 0] + b[group, 1] * t, 0.5), obs=y)
+
+    generator = np.random.default_rng(3)
+    group = generator.choice(10, size=60, p=np.arange(10) / 45)  # group 0 is empty
+    t, noise = generator.normal(size=(2, 60)).astype(np.float32)
+    truth = generator.normal(size=(10, 2)).astype(np.float32)
+    y = truth[group, 0] + truth[group, 1] * t + 0.5 * noise
+    fitted = amortis.fit(
+        amortis.from_numpyro(model, t, y, group, 10), inference=SetNetwork(width=0), key=key
+    )
+    mean, sd = fitted.moments()["b"]
+    for j in range(10):
+        design = np.stack([np.ones((group == j).sum()), t[group == j]], axis=1)
+        precision = np.eye(2) + design.T @ design / 0.25
+        expected = np.linalg.solve(precision, design.T @ y[group == j] / 0.25)
+        np.testing.assert_allclose(mean[j], expected, atol=5e-3)
+        np.testing.assert_allclose(sd[j], np.diag(precision) ** -0.5, rtol=5e-3)
 
 
 @pytest.mark.parametrize("width", [0, 3])

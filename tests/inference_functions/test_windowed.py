@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from amortis import MLP, ArgumentError, Polynomial, Table, Windowed
 from amortis.inference_functions import FunctionShape, take
-from amortis.model import Inputs, Series
+from amortis.model import Inputs, Membership, Series
+from amortis.numerics import Groups
 
 
 def evaluated(function, inputs, outputs, key):
@@ -32,6 +33,10 @@ def test_windows_are_those_of_a_loop(units, offsets, stride, longer):
     series = np.random.default_rng(0).normal(size=(length, 2)).astype(np.float32)
     inputs = Inputs(jnp.zeros((units, 0)), Series(jnp.asarray(series), stride, ("a", "b")))
     function = Windowed(Polynomial(1), tuple(sorted(offsets)))
+    if not any(all(0 <= stride * n + o < length for o in offsets) for n in range(units)):
+        with pytest.raises(ArgumentError, match=f"none of the {units} units has rows at all"):
+            evaluated(function, inputs, 3, jax.random.key(0))
+        return
     parts, parameters, outputs = evaluated(function, inputs, 3, jax.random.key(0))
     edge = 0
     for n in range(units):
@@ -72,6 +77,9 @@ def test_own_rows_are_the_series_where_there_is_no_other(key):
     [
         (lambda: Windowed(MLP(), ()), r"Windowed offsets are \(\); expected at least one"),
         (lambda: Windowed(MLP(), (0, 1, 0)), r"each once"),
+        (lambda: Windowed(MLP(), (0.5,)), r"\(0.5,\); expected whole numbers"),
+        (lambda: Windowed(MLP(), "ab"), r"'ab'; expected whole numbers"),
+        (lambda: Windowed(Table(), (0,)), r"Windowed got Table\(\) inside"),
     ],
 )
 def test_bad_windows_are_refused_in_one_line(make, message):
@@ -80,5 +88,11 @@ def test_bad_windows_are_refused_in_one_line(make, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_windowed_table_owns_its_rows():
-    assert Windowed(Table(), (0,)).owns_rows and not Windowed(MLP(), (0,)).owns_rows
+def test_one_offset_needs_no_tuple():
+    assert Windowed(MLP(), -1).offsets == (-1,)
+
+
+def test_windows_are_refused_where_units_own_groups(key):
+    members = Membership(jnp.zeros((4, 1)), Groups.of(np.asarray([0, 0, 1, 1]), 2), ("a",))
+    with pytest.raises(ArgumentError, match=r"own groups of rows; .* use SetNetwork\(\)"):
+        Windowed(MLP(), (0,)).arrange(Inputs(jnp.zeros((2, 0)), members=members))

@@ -3,13 +3,17 @@
 import dataclasses
 import functools
 import json
+import re
 
 import jax
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pytest
 
 import tests.structure.corners  # noqa: F401  enters its cases
-from amortis import ModelError, check
+from amortis import ModelError, check, from_numpyro
+from amortis._errors import NoLocalPlateError
 from amortis.structure import Evidence, Kind, Verdict, examine
 from tests.structure.models import ALL, BY_VALUES, CASES, COUPLED, UNKNOWN, YES, Case
 
@@ -36,7 +40,7 @@ def verdict(name: str, size: int) -> Verdict:
 @pytest.fixture
 def unproved(monkeypatch):
     """Skips the proof, which changes `evidence` only and takes a third of the time."""
-    monkeypatch.setitem(examine.__globals__, "is_proved", lambda *_: False)
+    monkeypatch.setitem(examine.__globals__, "proved_units", lambda *_: 0)
 
 
 def reads(found: Verdict) -> dict[str, dict[str, object]]:
@@ -147,3 +151,27 @@ def test_another_plate_has_a_verdict_of_its_own():
     (other,) = verdict("two_plates", 24).others
     assert other.local == "others" and other.kind is Kind.POINTWISE
     assert reads(other) == {"y": {}}
+
+
+@pytest.mark.parametrize(
+    ("change", "range_", "hint"),
+    [
+        (lambda group: group + 1, "1 to 6", "subtract 1"),
+        (lambda group: np.where(np.arange(40) == 5, 17, group), "0 to 17", "correct it"),
+        (lambda group: np.where(np.arange(40) == 5, -1, group), "-1 to 5", "correct it"),
+    ],
+)
+def test_an_index_out_of_range_is_named(change, range_, hint):
+    def model(y, group):
+        with numpyro.plate("groups", 6):
+            b = numpyro.sample("b", dist.Normal(0.0, 1.0))
+        with numpyro.plate("rows", y.shape[0]):
+            numpyro.sample("y", dist.Normal(b[group], 1.0), obs=y)
+
+    y = np.random.default_rng(0).normal(size=40).astype(np.float32)
+    group = change(np.arange(40) % 6)
+    said = rf"group runs from {range_}, but b has units 0 to 5: .* {hint}"
+    found = check(model, y, group)
+    assert found.kind is UNKNOWN and re.search(said, found.reasons[0])
+    with pytest.raises(NoLocalPlateError, match=said):
+        from_numpyro(model, y, group)

@@ -28,8 +28,8 @@ _MOST_CORRELATED = 8
 class SetNetwork(AbstractInferenceFunction):
     r"""Every row of a group contributes a Gaussian potential; a network corrects the rest.
 
-    $\Lambda_n = \Lambda_0(w_n) + \sum_{i \in g_n} L(x_i) L(x_i)^\top$, $\eta_n = \Lambda_0(w_n) m_0(w_n) +
-    \sum_{i \in g_n} L(x_i) a(x_i)$, means $\Lambda_n^{-1} \eta_n$ and sds
+    $\Lambda_n = \Lambda_0(w_n) + \sum_{i \in g_n} L(x_i) L(x_i)^\top$, $\eta_n = \Lambda_0(w_n)
+    m_0(w_n) + \sum_{i \in g_n} L(x_i) a(x_i)$, means $\Lambda_n^{-1} \eta_n$ and sds
     $(\Lambda_n)_{kk}^{-1/2}$, the factorized optimum of that Gaussian, plus a perceptron of the
     pooled group. With linear L, a and $m_0$ the first part is optimal for every conjugate Gaussian
     group, random slopes included, whatever its size, none included; the order of rows cannot

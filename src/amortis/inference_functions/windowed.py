@@ -1,5 +1,9 @@
 """`Windowed`: a function of the rows around a unit's own."""
 
+import operator
+from collections.abc import Iterable
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +19,17 @@ from amortis.inference_functions.interface import (
     FunctionShape,
 )
 from amortis.model import Inputs
+
+
+def _as_offsets(offsets: Any) -> tuple[int, ...]:
+    try:
+        given: tuple[Any, ...] = tuple(offsets) if isinstance(offsets, Iterable) else (offsets,)
+        return tuple(operator.index(offset) for offset in given)
+    except TypeError as error:
+        raise ArgumentError(
+            f"Windowed offsets are {offsets!r}; expected whole numbers, as in (-1, 0): list the "
+            f"rows to read relative to a unit's own"
+        ) from error
 
 
 class Windowed(AbstractInferenceFunction):
@@ -36,10 +51,16 @@ class Windowed(AbstractInferenceFunction):
     """
 
     inner: AbstractRowFunction
-    offsets: tuple[int, ...] = eqx.field(static=True, converter=lambda o: tuple(int(i) for i in o))
+    offsets: tuple[int, ...] = eqx.field(static=True, converter=_as_offsets)
 
     def __check_init__(self) -> None:
         require_kind("inner", self.inner, AbstractRowFunction, "amortis.MLP()")
+        if self.inner.owns_rows:
+            raise ArgumentError(
+                f"Windowed got {type(self.inner).__name__}() inside, which gives every unit "
+                f"parameters of its own and reads no rows; expected a function of rows, such as "
+                f"MLP()"
+            )
         if not self.offsets or len(set(self.offsets)) < len(self.offsets):
             raise ArgumentError(
                 f"Windowed offsets are {self.offsets}; expected at least one, each once, as in "
@@ -48,13 +69,18 @@ class Windowed(AbstractInferenceFunction):
 
     @property
     def owns_rows(self) -> bool:
-        return self.inner.owns_rows
+        return False
 
     @property
     def closed_under_linear_maps(self) -> bool:
         return self.inner.closed_under_linear_maps
 
     def arrange(self, inputs: Inputs) -> Parts:
+        if inputs.members is not None:
+            raise ArgumentError(
+                "inference is Windowed(...) but the units of this model own groups of rows; "
+                "expected a function of sets: use SetNetwork()"
+            )
         series = inputs.rows if inputs.series is None else inputs.series.values
         stride = 1 if inputs.series is None else inputs.series.stride
         own = np.arange(inputs.rows.shape[0])[:, None] * stride
@@ -73,6 +99,11 @@ class Windowed(AbstractInferenceFunction):
         return WindowContext(parts.rows, parts.edge)
 
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
+        if shape.edges == shape.rows:
+            raise ArgumentError(
+                f"Windowed offsets are {self.offsets}, but none of the {shape.rows} units has rows "
+                f"at all of them; expected a window that some unit has: use a narrower one"
+            )
         return {
             "inner": self.inner.init(key, shape),
             "edges": jnp.zeros((shape.edges, shape.outputs)),

@@ -23,7 +23,7 @@ from amortis.model.numpyro_density import NumPyroDensity
 from amortis.model.numpyro_joint import numpyro_joint
 from amortis.model.numpyro_sites import ModelSites, inspect_model
 from amortis.model.plates import LocalAxis, find_local_axis
-from amortis.structure import used_as_integers
+from amortis.structure import Kind, used_as_integers
 
 
 def from_numpyro(
@@ -72,11 +72,16 @@ def from_numpyro(
     arguments = read_arguments(function, args, kwargs)
     try:
         return _by_rows(arguments, local)
-    except (SlicingError, NoLocalPlateError, StepwiseLatentsError):
+    except (SlicingError, NoLocalPlateError, StepwiseLatentsError) as error:
         # Rows do not stand alone: an error, unless the structure of the model is the reason.
         model = bind_by_structure(arguments, local)
         if isinstance(model, LatentModel):
             return model
+        if isinstance(error, NoLocalPlateError) and model.kind in (Kind.UNKNOWN, Kind.HIDDEN):
+            # There are locals, but they own no rows that are known.
+            raise NoLocalPlateError(
+                f"which rows belong to {', '.join(model.sites)} is not known: {model.reasons[0]}"
+            ) from error
         raise
 
 

@@ -10,7 +10,7 @@ from amortis.structure.alignment import Owned, Shared, Window
 from amortis.structure.couplings import find_couplings, find_jump
 from amortis.structure.joint import Joint, LatentAxis
 from amortis.structure.probe import Probe
-from amortis.structure.prove import is_proved
+from amortis.structure.prove import proved_units
 from amortis.structure.reading import Reading, interior, parts, read_arrays
 from amortis.structure.same_function import Difference, compare_units
 from amortis.structure.separation import Separation, read_by_jumps, separate
@@ -154,6 +154,10 @@ def _is_global(probe: Probe, readings: Mapping[str, Reading]) -> bool:
 def _problem(probe: Probe, readings: Mapping[str, Reading], weak: bool) -> Verdict | None:
     """Why there is no yes although the latents do not touch each other; None if nothing is."""
     axis = probe.axis
+    unclear = [name for name, reading in readings.items() if reading.alignment is None]
+    stray = _stray_index(probe, unclear[0]) if unclear else None
+    if stray is not None:
+        return _unknown(axis, stray)
     for name, reading in readings.items():
         if reading.alignment is None and reading.by_one:
             reason = (
@@ -195,6 +199,24 @@ def _problem(probe: Probe, readings: Mapping[str, Reading], weak: bool) -> Verdi
     return None
 
 
+def _stray_index(probe: Probe, name: str) -> str | None:
+    """Whether integers along an array look like an index of the units that leaves their range."""
+    size, length = probe.axis.size, probe.arrays[name].shape[0]
+    every = {**probe.data.integers, **probe.joint.constants}
+    for index, values in every.items():
+        if values.shape != (length,) or values.dtype.kind not in "iu":
+            continue
+        low, high = int(np.min(values)), int(np.max(values))
+        if low < 0 or high >= size:
+            sites = ", ".join(probe.axis.sites)
+            hint = f"subtract {low} in the model" if high - low < size and low > 0 else "correct it"
+            return (
+                f"{index} runs from {low} to {high}, but {sites} has units 0 to {size - 1}: "
+                f"entries beyond them are clamped or counted from the end without a word; {hint}"
+            )
+    return None
+
+
 def _is_shared(reading: Reading) -> bool:
     return isinstance(reading.alignment, Shared)
 
@@ -216,7 +238,7 @@ def _separated(probe: Probe, readings: Mapping[str, Reading]) -> Verdict:
     for name, reading in readings.items():
         if reading.read and isinstance(reading.alignment, Window):
             edges |= reading.alignment.edges(probe.arrays[name].shape[reading.alignment.axis])
-    evidence = Evidence.PROVED if is_proved(probe, readings) else Evidence.PROBED
+    proved = proved_units(probe, readings)
     return Verdict(
         kind,
         axis.name,
@@ -224,8 +246,9 @@ def _separated(probe: Probe, readings: Mapping[str, Reading]) -> Verdict:
         tuple(axis.sites),
         inputs,
         _reasons(probe, kind, inputs),
-        evidence,
+        Evidence.PROVED if proved else Evidence.PROBED,
         minibatch=True,
+        proved_units=proved,
         edges=tuple(np.flatnonzero(edges).tolist()),
     )
 

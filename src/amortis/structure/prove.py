@@ -1,6 +1,7 @@
-"""`is_proved`: whether the sparsity of a small copy of the model proves what was probed."""
+"""`proved_units`: whether the sparsity of a copy of the model proves what was probed."""
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Mapping
 
@@ -11,34 +12,40 @@ from jaxtyping import Array, Bool, Float, Int
 from amortis.structure.alignment import AbstractAlignment, Owned, Shared, Window
 from amortis.structure.probe import Probe
 from amortis.structure.reading import Reading
+from amortis.structure.smoothing import smoothed
 
-_UNITS, _ENTRIES_EACH = 6, 3
-"""Units of the small copy, and entries per group."""
+_UNITS, _ENTRIES_EACH = 64, 3
+"""Units of the copy, where they fit, and entries per group."""
 
 _MOST_NUMBERS = 1000
-"""A model that only runs with all of its units is analysed up to so many latents and data."""
+"""Latents and data of a copy that is analysed."""
 
 
-def is_proved(probe: Probe, readings: Mapping[str, Reading]) -> bool:
-    """Whether no Hessian entry exists, at any value, that contradicts the readings.
+def proved_units(probe: Probe, readings: Mapping[str, Reading]) -> int:
+    """Units of a copy in which no edge exists, at any value, that contradicts the readings.
 
-    The model is traced with few units, and asdex follows which inputs reach which entry of the
+    The model is traced with fewer units, and asdex follows which inputs reach which entry of the
     Hessian through its jaxpr: an over-approximation that holds for all values of latents and data.
-    Integer data have no derivative; for them, and for the number of units, probing speaks.
+    Comparisons, rounding and kinks count as dependences (`smoothed`).
+    Integer data have no derivative; for them, for the number of units, and for whether all units
+    have the same function, probing speaks.
 
     Args:
         probe: of the model.
         readings: how the arrays are read; none unclear.
 
     Returns:
-        True if it is proved; False if asdex is not installed, cannot follow the model, or finds
-        more than is there, or if the model cannot be run with few units.
+        How many units the copy had. Zero if asdex is not installed, cannot follow the model, or
+        finds more than is there; or if the model cannot be run with fewer units.
     """
+    size = probe.axis.size
     span = max((_span(r.alignment) for r in readings.values()), default=0)
-    few = min(_UNITS + 2 * span, probe.axis.size)
-    return _agrees(probe, _copy(probe, readings, few)) or (
-        few < probe.axis.size and _agrees(probe, _copy(probe, readings, probe.axis.size))
-    )
+    each = math.ceil(_numbers(_copy(probe, readings, min(8 + 2 * span, size))) / 8)
+    few = min(max(_UNITS, 6 + 2 * span), _MOST_NUMBERS // each, size)
+    for units in dict.fromkeys((few, size)):
+        if units > 1 and _agrees(probe, _copy(probe, readings, units)):
+            return units
+    return 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,8 +125,7 @@ def _agrees(probe: Probe, copy: _Copy) -> bool:
     except ImportError:
         return False
     sites = tuple(copy.latents)
-    numbers = sum(int(np.prod(s)) for s in copy.latents.values())
-    if numbers + sum(v.size for v in copy.floats.values()) > _MOST_NUMBERS:
+    if _numbers(copy) > _MOST_NUMBERS:
         return False
     shapes = [*copy.latents.values(), *(v.shape for v in copy.floats.values())]
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
@@ -140,12 +146,17 @@ def _agrees(probe: Probe, copy: _Copy) -> bool:
         # means that nothing is proved here, and the probe's answer stands as probed.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pattern = asdex.hessian_sparsity(total, flat)
+            pattern = asdex.hessian_sparsity(smoothed(total, flat), flat)
     except Exception:
         return False
     allowed = _allowed(probe, copy, shapes)
     rows, columns = np.asarray(pattern.rows), np.asarray(pattern.cols)
     return bool(allowed[rows, columns].all() and allowed[columns, rows].all())
+
+
+def _numbers(copy: _Copy) -> int:
+    numbers = sum(math.prod(shape) for shape in copy.latents.values())
+    return numbers + sum(value.size for value in copy.floats.values())
 
 
 def _allowed(

@@ -94,12 +94,13 @@ class Verdict:
         inputs: what the inference function has to read. Where latents touch each other: what each
             reads by itself, which is not enough.
         reasons: sentences that say why.
-        evidence: whether the absence of edges was proved on a small copy of the model, or probed
-            on the model itself.
+        evidence: whether the absence of edges was proved on a copy of the model, or probed on the
+            model itself.
         minibatch: whether the log joint is a sum over units, so that subsampling them is unbiased.
         edges: units with fewer arguments than the others, which keep free parameters
             (Remark 3.7).
         couplings: local latents that touch each other.
+        proved_units: units of the copy on which it was proved; zero if it was not.
         others: verdicts on the model's other plates.
         seconds: time it took.
 
@@ -118,6 +119,7 @@ class Verdict:
     minibatch: bool
     edges: tuple[int, ...] = ()
     couplings: tuple[Coupling, ...] = ()
+    proved_units: int = 0
     others: "tuple[Verdict, ...]" = ()
     seconds: float = 0.0
 
@@ -181,11 +183,21 @@ def _sentences(verdict: Verdict) -> list[str]:
     if verdict.answer is not True:
         lines += [f"  instead  {option}" for option in verdict.options]
     batches = "rows may be subsampled" if verdict.minibatch else "rows may not be subsampled"
-    lines.append(f"  {verdict.evidence.value}   in {verdict.seconds:.1f} s; {batches}")
+    lines.append(
+        f"  {verdict.evidence.value}   {_evidence(verdict)}in {verdict.seconds:.1f} s; {batches}"
+    )
     for other in verdict.others:
         what = f"{other.kind.name}, {other.kind.value}"
         lines.append(f"  also     plate {other.local!r} ({other.size}): {what}")
     return lines
+
+
+def _evidence(verdict: Verdict) -> str:
+    if verdict.evidence is Evidence.PROBED:
+        return ""
+    if verdict.proved_units == verdict.size:
+        return "that no unit touches or reads more, "
+    return f"that no unit of {verdict.proved_units} touches or reads more, "
 
 
 def _reads(inputs: tuple[Input, ...]) -> str:
