@@ -9,11 +9,12 @@ import numpy as np
 from amortis.structure.alignment import Owned, Shared, Window
 from amortis.structure.couplings import find_couplings, find_jump
 from amortis.structure.joint import Joint, LatentAxis
+from amortis.structure.objections import is_shared, objection_to, undecided
 from amortis.structure.probe import Probe
 from amortis.structure.prove import proved_units
 from amortis.structure.reading import Reading, interior, parts, read_arrays
 from amortis.structure.same_function import Difference, compare_units
-from amortis.structure.separation import Separation, read_by_jumps, separate
+from amortis.structure.separation import Separation, separate
 from amortis.structure.verdict import Coupling, Evidence, Input, Kind, Verdict
 
 _WHAT = {
@@ -73,24 +74,18 @@ def _on_axis(joint: Joint, axis: LatentAxis, *, forced: bool) -> _Found:
     try:
         probe = Probe(joint, axis)
     except FloatingPointError as error:
-        return _Found(_unknown(axis, f"{error}"), declared)
+        return _Found(undecided(axis, f"{error}"), declared)
     if axis.size == 1:
         reason = "there is a single unit, and so nothing to compare it with"
-        return _Found(_unknown(axis, reason), declared)
+        return _Found(undecided(axis, reason), declared)
     readings = _without_indices(read_arrays(probe))
     tested = separate(probe, readings)
     if tested.subset is not None:
         verdict = _violated(probe, readings, tested)
         is_global = verdict.kind is Kind.COUPLED and not forced and _is_global(probe, readings)
         return _Found(verdict, declared, is_global)
-    problem = _problem(probe, readings, tested.weak)
+    problem = objection_to(probe, readings, tested.weak)
     return _Found(problem or _separated(probe, readings), declared)
-
-
-def _unknown(axis: LatentAxis, *reasons: str, kind: Kind = Kind.UNKNOWN) -> Verdict:
-    return Verdict(
-        kind, axis.name, axis.size, tuple(axis.sites), (), reasons, Evidence.PROBED, False
-    )
 
 
 def _without_indices(readings: Mapping[str, Reading]) -> dict[str, Reading]:
@@ -111,7 +106,7 @@ def _violated(probe: Probe, readings: Mapping[str, Reading], tested: Separation)
         by_latents = (probe.respond(subset, {}, point=point, term=term).units & ~subset).any()
     if not by_latents:
         reason = "some units read entries of the data that the others' pattern does not explain"
-        return _unknown(axis, reason)
+        return undecided(axis, reason)
     couplings = find_couplings(probe, subset, point, term) if pair is None else (pair,)
     reasons = tuple(dict.fromkeys(_coupling_reason(c) for c in couplings))
     if pair is not None:
@@ -147,78 +142,8 @@ def _is_global(probe: Probe, readings: Mapping[str, Reading]) -> bool:
     }
     if any(shape[0] == probe.axis.size for shape in read.values()):
         return False
-    all_shared = bool(read) and all(_is_shared(readings[n]) for n in read)
+    all_shared = bool(read) and all(is_shared(readings[n]) for n in read)
     return all_shared or not probe.axis.declared
-
-
-def _problem(probe: Probe, readings: Mapping[str, Reading], weak: bool) -> Verdict | None:
-    """Why there is no yes although the latents do not touch each other; None if nothing is."""
-    axis = probe.axis
-    unclear = [name for name, reading in readings.items() if reading.alignment is None]
-    stray = _stray_index(probe, unclear[0]) if unclear else None
-    if stray is not None:
-        return _unknown(axis, stray)
-    for name, reading in readings.items():
-        if reading.alignment is None and reading.by_one:
-            reason = (
-                f"each entry of {name} belongs to one unit, but no integer argument says to which: "
-                f"pass the group of each row as an argument instead of writing it into the model"
-            )
-            return _unknown(axis, reason, kind=Kind.HIDDEN)
-        if reading.alignment is None:
-            return _unknown(axis, f"entries of {name} are read by several units without a pattern")
-    rows = {axis.size}
-    for name, reading in readings.items():
-        if reading.read and reading.alignment is not None and not _is_shared(reading):
-            rows.add(probe.arrays[name].shape[reading.alignment.axis])
-    for name, reading in readings.items():
-        if reading.read and _is_shared(reading) and rows & set(probe.arrays[name].shape):
-            reason = (
-                f"every unit reads all of {name}, as through a mean of it: compute such a "
-                f"summary outside the model and pass it as a number"
-            )
-            return _unknown(axis, reason)
-    indices = {r.alignment.index for r in readings.values() if isinstance(r.alignment, Owned)}
-    for name, value in probe.joint.constants.items():
-        if name not in indices and rows & set(value.shape):
-            reason = (
-                f"the model needs the values of {name} while it is traced, so they cannot be "
-                f"moved: pass the number that it takes from them as an argument of its own"
-            )
-            return _unknown(axis, reason)
-    jumped = read_by_jumps(probe, readings)
-    if jumped is not None:
-        reason = (
-            f"units meet {jumped} in comparisons or rounding only, which have no derivative: how "
-            f"each reads it cannot be seen"
-        )
-        return _unknown(axis, reason)
-    if weak:
-        reason = "some derivatives between units are neither zero nor larger than rounding errors"
-        return _unknown(axis, reason)
-    return None
-
-
-def _stray_index(probe: Probe, name: str) -> str | None:
-    """Whether integers along an array look like an index of the units that leaves their range."""
-    size, length = probe.axis.size, probe.arrays[name].shape[0]
-    every = {**probe.data.integers, **probe.joint.constants}
-    for index, values in every.items():
-        if values.shape != (length,) or values.dtype.kind not in "iu":
-            continue
-        low, high = int(np.min(values)), int(np.max(values))
-        if low < 0 or high >= size:
-            sites = ", ".join(probe.axis.sites)
-            hint = f"subtract {low} in the model" if high - low < size and low > 0 else "correct it"
-            return (
-                f"{index} runs from {low} to {high}, but {sites} has units 0 to {size - 1}: "
-                f"entries beyond them are clamped or counted from the end without a word; {hint}"
-            )
-    return None
-
-
-def _is_shared(reading: Reading) -> bool:
-    return isinstance(reading.alignment, Shared)
 
 
 def _separated(probe: Probe, readings: Mapping[str, Reading]) -> Verdict:
@@ -227,12 +152,12 @@ def _separated(probe: Probe, readings: Mapping[str, Reading]) -> Verdict:
     difference = compare_units(probe, readings)
     partial = _partly_touched(probe)
     if difference.sites and partial:
-        return _unknown(axis, f"units touch single entries of the other latents {partial}")
+        return undecided(axis, f"units touch single entries of the other latents {partial}")
     if difference.sites:
         return _hidden(probe, difference)
     kind = _kind(readings)
     if partial and kind is not Kind.POINTWISE:
-        return _unknown(axis, f"units touch single entries of the other latents {partial}")
+        return undecided(axis, f"units touch single entries of the other latents {partial}")
     inputs = _inputs(readings)
     edges = np.zeros(axis.size, bool)
     for name, reading in readings.items():
@@ -268,7 +193,7 @@ def _inputs(readings: Mapping[str, Reading]) -> tuple[Input, ...]:
     return tuple(
         _input(name, reading.alignment)
         for name, reading in readings.items()
-        if reading.read and reading.alignment is not None and not _is_shared(reading)
+        if reading.read and reading.alignment is not None and not is_shared(reading)
     )
 
 
@@ -320,7 +245,7 @@ def _hidden(probe: Probe, difference: Difference) -> Verdict:
         f"when {difference.what}, {changed}: "
         f"{named} has constants of its own per row, which are not data"
     )
-    return _unknown(probe.axis, reason, kind=Kind.HIDDEN)
+    return undecided(probe.axis, reason, kind=Kind.HIDDEN)
 
 
 def _partly_touched(probe: Probe) -> str | None:
