@@ -1,5 +1,6 @@
 """`check`: whether amortization can match factorized inference, on the user's own model."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -57,9 +58,21 @@ def check(
                 "check got a bound model together with data; expected one or the other: pass the "
                 "NumPyro function with its data, or the bound model alone"
             )
-        return _examined(model.joint(), local or model.plate)
+        return _of_bound(model, local or model.plate)
     require_callable("the model", model)
     return _examined(joint_of(model, *args, local=local, **kwargs), local)
+
+
+_KNOWN: dict[tuple[int, str], Verdict] = {}
+"""Verdicts on bound models by identity, as long as these live: `fit` asks for them every time."""
+
+
+def _of_bound(model: LatentModel, local: str) -> Verdict:
+    place = (id(model), local)
+    if place not in _KNOWN:
+        _KNOWN[place] = _examined(model.joint(), local)
+        weakref.finalize(model, _KNOWN.pop, place, None)
+    return _KNOWN[place]
 
 
 def _examined(joint: Joint, local: str | None) -> Verdict:

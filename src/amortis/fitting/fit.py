@@ -103,7 +103,7 @@ def _with_inference(
     """The user's inference function, or that which the verdict on the model suggests."""
     if inference is not None:
         return model, inference
-    verdict = check(model)
+    verdict = check(model) if model.verdict is None else model.verdict
     model = model.reading(verdict)
     return model, choose_inference(model, verdict)
 
