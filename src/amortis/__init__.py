@@ -6,8 +6,9 @@ Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` an
 
 from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
 from amortis.checking import check
+from amortis.diagnostics import Diagnosis, Finding, diagnose
 from amortis.families import DiagonalNormal, Point
-from amortis.fitting import Estimate, Fit, fit
+from amortis.fitting import Estimate, Fit, fit, refine
 from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
 from amortis.model import LatentModel, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, StickTheLanding
@@ -32,9 +33,11 @@ __all__ = [
     "Constant",
     "Coupling",
     "DataError",
+    "Diagnosis",
     "DiagonalNormal",
     "Estimate",
     "Evidence",
+    "Finding",
     "Fit",
     "FixedDraws",
     "FreshDraws",
@@ -55,7 +58,9 @@ __all__ = [
     "Verdict",
     "Windowed",
     "check",
+    "diagnose",
     "fit",
     "from_density",
     "from_numpyro",
+    "refine",
 ]

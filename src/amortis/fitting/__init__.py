@@ -6,5 +6,6 @@ Short on purpose: anything that computes belongs to a room below.
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.fit import fit
 from amortis.fitting.record import Fit
+from amortis.fitting.refine import refine
 
-__all__ = ["Estimate", "Fit", "fit"]
+__all__ = ["Estimate", "Fit", "fit", "refine"]

@@ -1,0 +1,121 @@
+r"""The optimal factor of every row, with $q(\theta)$ held: what factorized inference chooses."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from amortis._types import Parameters, RowIndex
+from amortis.guide import Guide, Noise
+from amortis.model import LatentModel
+
+_ITERATIONS = 30
+_SETTLED = 1e-6
+"""Nats of a row that a Newton step still promises, below which the row is at its optimum."""
+
+_FIRST_DAMPING, _MOST_DAMPING, _LONGEST = 1e-3, 1e8, 3.0
+
+
+class RowOptima(NamedTuple):
+    """Optimal factors of a batch of rows.
+
+    Attributes:
+        raw: raw parameters, one row each.
+        settled: whether the search came to rest.
+    """
+
+    raw: Float[Array, "batch raw"]
+    settled: Bool[Array, " batch"]
+
+
+@eqx.filter_jit
+def optimal_rows(
+    model: LatentModel,
+    guide: Guide,
+    variational: Parameters,
+    start: Float[Array, "batch raw"],
+    noise: Noise,
+    index: RowIndex | None,
+) -> RowOptima:
+    r"""Maximise each row's part of the ELBO over its own factor, by damped Newton steps.
+
+    $\nu_n^* = \arg\max_\nu\, E_{q_0(\theta)} E_{q(z;\nu)}[\log p(x_n, z\mid\theta)] + H[q(z;\nu)]$,
+    the expectations on fixed draws. Rows do not touch, so that one gradient of the sum is that of
+    every row, and the block of the Hessian of each row takes one derivative per raw parameter. A
+    row accepts a step that lowers its own loss; what no step lowers is at rest within rounding.
+
+    Args:
+        model: a separable model.
+        guide: the guide.
+        variational: its fitted parameters; those of the globals are held.
+        start: where to start, one row of raw parameters per row of the batch.
+        noise: noise of the globals and of the rows' locals, with a leading axis of draws.
+        index: positions of the rows; None for all.
+
+    Returns:
+        The optima.
+    """
+    rows = model.data if index is None else model.rows(index)
+
+    def losses(raw: Float[Array, "batch raw"]) -> Float[Array, " batch"]:
+        def one(noise: Noise) -> Float[Array, " batch"]:
+            theta, z = guide.sample(variational, raw, noise)
+            return model.log_terms(theta, z, rows).local
+
+        expected = jnp.einsum("s,sn->n", jnp.asarray(noise.weight), jax.vmap(one)(noise))
+        return -expected - jax.vmap(guide.local_family.entropy)(raw)
+
+    gradient = jax.grad(lambda raw: jnp.sum(losses(raw)))
+    count = start.shape[1]
+
+    def derivatives(raw: Float[Array, "batch raw"]) -> tuple[Array, Array]:
+        def along(direction: Float[Array, " raw"]) -> tuple[Array, Array]:
+            return jax.jvp(gradient, (raw,), (jnp.broadcast_to(direction, raw.shape),))
+
+        slopes, columns = jax.lax.map(along, jnp.eye(count, dtype=raw.dtype))
+        return slopes[0], jnp.moveaxis(columns, 0, 2)
+
+    def step(state: _State) -> _State:
+        slope, hessian = derivatives(state.raw)
+        diagonal = jnp.abs(jnp.diagonal(hessian, axis1=1, axis2=2))
+        damping = state.damping[:, None] * jnp.maximum(diagonal, 1e-3)
+        damped = hessian + jax.vmap(jnp.diag)(damping)
+        move = -jnp.linalg.solve(damped, slope[:, :, None])[:, :, 0]
+        downhill = jnp.sum(move * slope, axis=1) < 0
+        move = jnp.where(downhill[:, None] & jnp.isfinite(move), move, 0.0)
+        longest = jnp.max(jnp.abs(move), axis=1, keepdims=True)
+        move = move * jnp.minimum(1.0, _LONGEST / jnp.maximum(longest, 1e-30))
+        promised = -0.5 * jnp.sum(move * slope, axis=1)
+        raw = state.raw + move
+        loss = losses(raw)
+        better = loss < state.loss
+        damping = jnp.where(better, state.damping / 10.0, state.damping * 10.0)
+        return _State(
+            jnp.where(better[:, None], raw, state.raw),
+            jnp.where(better, loss, state.loss),
+            jnp.clip(damping, 1e-8, _MOST_DAMPING),
+            (downhill & (promised < _SETTLED)) | (damping > _MOST_DAMPING) | state.settled,
+            state.iteration + 1,
+        )
+
+    first = _State(
+        start,
+        losses(start),
+        jnp.full(start.shape[:1], _FIRST_DAMPING, start.dtype),
+        jnp.zeros(start.shape[:1], bool),
+        jnp.asarray(0),
+    )
+    last = jax.lax.while_loop(
+        lambda s: (s.iteration < _ITERATIONS) & ~jnp.all(s.settled), step, first
+    )
+    return RowOptima(last.raw, last.settled)
+
+
+class _State(NamedTuple):
+    raw: Float[Array, "batch raw"]
+    loss: Float[Array, " batch"]
+    damping: Float[Array, " batch"]
+    settled: Bool[Array, " batch"]
+    iteration: Array
