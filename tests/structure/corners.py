@@ -18,6 +18,7 @@ from tests.structure.models import (
     N,
     binary,
     case,
+    normal,
     one,
     own_constants,
     rows,
@@ -177,6 +178,105 @@ def thresholded(y):
     with rows(y.shape[0]):
         z = sample("z", N())
         sample("y", dist.Bernoulli(jnp.where(z > 0, 0.9, 0.1)), y)
+
+
+@case(COUPLED, one, "twenty nats if most z_n are positive, in one sum with sharp likelihoods")
+def drowned_in_a_sum(x):
+    with rows(x.shape[0]):
+        z = sample("z", N())
+    likelihood = jnp.sum(N(z, 0.01).log_prob(x))
+    term(likelihood + jnp.where(jnp.mean((z > 0).astype(x.dtype)) > 0.5, 1.0, 0.0))
+
+
+@case(COUPLED, one, "one pair is compared, in one sum with sharp likelihoods")
+def one_pair_drowned_in_a_sum(x):
+    with rows(x.shape[0]):
+        z = sample("z", N())
+    likelihood = jnp.sum(N(z, 0.001).log_prob(x))
+    term(likelihood + jnp.where(z[0] > z[(2 * x.shape[0]) // 5], 0.0, -0.3))
+
+
+@case(
+    UNKNOWN,
+    lambda size, g: (normal(size, g), g.integers(0, 6, size)),
+    "x_n's mean reads the difference of its year from the last year of all rows",
+    doubt="every row reads the largest year, which a minibatch does not have",
+)
+def years_before_the_last(x, year):
+    a = sample("a", dist.Normal(0.0, 1.0).expand([6]).to_event(1))
+    with rows(x.shape[0]):
+        z = sample("z", N())
+        sample("x", N(z + a[year.max() - year], 1.0), x)
+
+
+@case(
+    UNKNOWN,
+    lambda size, g: (normal(size, g), g.integers(0, 6, size)),
+    "only rows of the last year have the effect b",
+    doubt="every row reads the largest year, which a minibatch does not have",
+)
+def in_the_last_year(x, year):
+    b = sample("b", N())
+    with rows(x.shape[0]):
+        z = sample("z", N())
+        sample("x", N(z + b * jnp.where(year == year.max(), 1.0, 0.0), 1.0), x)
+
+
+@case(
+    POINTWISE,
+    lambda size, g: (normal(60, g), np.sort(g.permutation(60)[:3])),
+    "the missing value m is a latent with its prior alone; where it stands does not matter",
+    doubt="the places are an index into the rows, of which no pattern is known",
+    sizes=(3,),
+)
+def missing_values(x, places):
+    mu = sample("mu", N(0.0, 5.0))
+    with rows(3, "missing"):
+        filled = numpyro.sample("filled", dist.Normal(0.0, 3.0).mask(False))
+    with rows(60, "all"):
+        sample("x", N(mu, 1.0), jnp.asarray(x).at[places].set(filled))
+
+
+@case(
+    UNKNOWN,
+    lambda size, g: (normal(60, g), np.sort(g.permutation(60)[:5]), normal(60, g)),
+    "filled[m] reads y at places[m], which is a gather and no group",
+    doubt="the places are an index into the rows, of which no pattern is known",
+    sizes=(5,),
+)
+def missing_covariates(y, places, w):
+    a, b = sample("a", N()), sample("b", N())
+    with rows(5, "missing"):
+        filled = sample("filled", N())
+    with rows(60, "all"):
+        sample("y", N(a + b * jnp.asarray(w).at[places].set(filled), 1.0), y)
+
+
+def far_hinges(z) -> None:
+    term(jnp.sum(relu(z[:-1] - 170.0) * relu(z[1:] - 170.0)))
+
+
+@case(COUPLED, heights, "an improper prior draws nothing near 170, but the data are there")
+def improper_and_far(x):
+    with rows(x.shape[0]):
+        z = sample("z", dist.ImproperUniform(dist.constraints.real, (), ()))
+        sample("x", N(z, 1.0), x)
+    far_hinges(z)
+
+
+class Unsampled(dist.Normal):
+    """A prior that has a density and no sampler."""
+
+    def sample(self, key, sample_shape=()):
+        raise NotImplementedError
+
+
+@case(COUPLED, heights, "a prior without a sampler, and data near 170")
+def unsampled_and_far(x):
+    with rows(x.shape[0]):
+        z = sample("z", Unsampled(170.0, 10.0))
+        sample("x", N(z, 1.0), x)
+    far_hinges(z)
 
 
 @case(POINTWISE, heights, "relu(z_n - 165) is a term of z_n alone")

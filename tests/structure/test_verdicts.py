@@ -175,3 +175,23 @@ def test_an_index_out_of_range_is_named(change, range_, hint):
     assert found.kind is UNKNOWN and re.search(said, found.reasons[0])
     with pytest.raises(NoLocalPlateError, match=said):
         from_numpyro(model, y, group)
+
+
+def test_vectors_of_globals_have_no_verdict_of_their_own():
+    def model(x, group):
+        b = numpyro.sample("b", dist.Normal(0.0, 1.0).expand([4]).to_event(1))
+        with numpyro.plate("groups", 6):
+            z = numpyro.sample("z", dist.Normal(b, 1.0).to_event(1))
+        with numpyro.plate("rows", x.shape[0]):
+            numpyro.sample("x", dist.Normal(z[group].sum(axis=1), 1.0), obs=x)
+
+    x = np.random.default_rng(0).normal(size=40).astype(np.float32)
+    found = check(model, x, np.arange(40) % 6)
+    assert found.kind is Kind.GROUPED and found.others == ()
+
+
+def test_a_model_without_latents_says_so():
+    def model(x):
+        numpyro.sample("x", dist.Normal(0.0, 1.0), obs=x)
+
+    assert check(model, np.zeros(3, np.float32)).reasons == ("the model has no latents",)

@@ -210,9 +210,9 @@ def _record(
                 constants, sites = fewer, found
         return sites, constants
     raise ModelRaisedError(
-        f"the structure of the model depends on the values of its data "
-        f"({type(raised).__name__}); expected a model that can be traced: replace Python `if` and "
-        f"`int()` on data by `jnp.where`, or decide before the model is called"
+        f"the structure of the model depends on the values of its data or latents "
+        f"({type(raised).__name__}); expected a model that can be traced: replace Python `if`, "
+        f"`int()` and boolean masks on them by `jnp.where`, or decide before the model is called"
     ) from raised
 
 

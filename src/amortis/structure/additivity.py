@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +13,28 @@ from amortis.structure.evaluate import Moves, move
 from amortis.structure.joint import Joint, LatentAxis
 from amortis.structure.points import Data, Point
 
-_ROUNDING = 1e-5
-"""Relative to the elements' sizes."""
+_ROUNDING = 100.0
+"""Units of rounding, relative to the elements' sizes, in which a change is none."""
+
+_TOTALS = 1e-5
+"""Relative difference of totals that rounding explains, where rows come in another order."""
 
 Elements = Mapping[str, tuple[np.ndarray, ...]]
 
-Additivity = Callable[[Point, Data, Moves], dict[str, Bool[Array, ""]]]
+
+class Sums(NamedTuple):
+    """Whether moves add up, by site.
+
+    Attributes:
+        jumps: whether two moves together do otherwise than one by one.
+        drowned: whether an element is a sum over many units, in whose rounding a jump may drown.
+    """
+
+    jumps: dict[str, Bool[Array, ""]]
+    drowned: dict[str, Bool[Array, ""]]
+
+
+Additivity = Callable[[Point, Data, Moves], Sums]
 
 
 def make_additivity(joint: Joint, axis: LatentAxis) -> Additivity:
@@ -42,15 +58,35 @@ def make_additivity(joint: Joint, axis: LatentAxis) -> Additivity:
         moved = {n: jnp.moveaxis(latents[n], 0, a) for n, a in axis.sites.items()}
         return dict(joint.density.elements({**latents, **moved}, {**arrays, **joint.constants}))
 
-    def evaluate(point: Point, data: Data, moves: Moves) -> dict[str, Array]:
+    def evaluate(point: Point, data: Data, moves: Moves) -> Sums:
         # One after the other: the model is traced once, and need not be one that can be vectorized.
         four = jax.lax.map(lambda one: elements(point, data, one), moves)
-        return {
+        jumps = {
             name: jnp.any(jnp.stack([_jumps(part, axis.size) for part in parts]))
             for name, parts in four.items()
         }
+        drowned = {
+            name: jnp.any(jnp.stack([_is_sum(part, axis.size) for part in parts]))
+            for name, parts in four.items()
+        }
+        return Sums(jumps, drowned)
 
     return jax.jit(evaluate)
+
+
+def in_double(tree: Any) -> Any:
+    """The same on the host, real numbers in double precision."""
+
+    def wide(leaf: Any) -> np.ndarray:
+        value = np.asarray(leaf)
+        return value.astype(np.float64) if value.dtype.kind == "f" else value
+
+    return jax.tree.map(wide, tree)
+
+
+def _is_sum(four: Float[Array, "4 ..."], units: int) -> Bool[Array, ""]:
+    """Whether there are fewer elements than units, and they change with them."""
+    return jnp.any(four[0] != four[3]) & (four[0].size < units)
 
 
 def _jumps(four: Float[Array, "4 ..."], units: int) -> Bool[Array, ""]:
@@ -59,7 +95,8 @@ def _jumps(four: Float[Array, "4 ..."], units: int) -> Bool[Array, ""]:
     # An element that sums over many units is rounded more coarsely.
     summed = math.sqrt(max(units / max(nothing.size, 1), 1.0))
     typical = jnp.mean(jnp.where(jnp.isfinite(size), size, 0.0))
-    jumps = jnp.abs(both - one - other + nothing) > _ROUNDING * summed * (size + typical)
+    slack = _ROUNDING * float(jnp.finfo(four.dtype).eps) * summed * (size + typical)
+    jumps = jnp.abs(both - one - other + nothing) > slack
     left = jnp.isneginf(both) != (jnp.isneginf(one) | jnp.isneginf(other))
     return jnp.any(jnp.isfinite(nothing) & ~jnp.isnan(size) & (jumps | left))
 
@@ -90,4 +127,4 @@ def _unlike(one: np.ndarray, other: np.ndarray) -> bool:
         return True
     difference = abs(np.sum(old, where=inside) - np.sum(new, where=still))
     size = np.sum(np.abs(old), where=inside) + np.sum(np.abs(new), where=still)
-    return bool(difference > _ROUNDING * size)
+    return bool(difference > _TOTALS * size)

@@ -40,13 +40,16 @@ def find_couplings(
     return tuple(found) or (_one_pair(probe, subset, point, term),)
 
 
-def find_jump(probe: Probe, subset: Bool[np.ndarray, " units"], point: int) -> Coupling | None:
+def find_jump(
+    probe: Probe, subset: Bool[np.ndarray, " units"], point: int, turn: int
+) -> Coupling | None:
     """A pair of units that a term compares, or sees together in another way without derivatives.
 
     Args:
         probe: of the model.
         subset: units whose move and that of all others do not add up.
         point: at which point they do not.
+        turn: how the values to move to were turned around.
 
     Returns:
         The pair, found by halving both sides; None if latents alone show nothing.
@@ -56,7 +59,7 @@ def find_jump(probe: Probe, subset: Bool[np.ndarray, " units"], point: int) -> C
         these, those = (
             Moved(np.isin(np.arange(probe.axis.size), side), {}) for side in (one, other)
         )
-        return bool(probe.jumps(these, those, point))
+        return bool(probe.jumps(these, those, point, turn))
 
     one, other = (np.flatnonzero(side).tolist() for side in (subset, ~subset))
     if not jumps(one, other):

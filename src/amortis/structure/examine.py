@@ -9,7 +9,7 @@ import numpy as np
 from amortis.structure.alignment import Owned, Shared, Window
 from amortis.structure.couplings import find_couplings, find_jump
 from amortis.structure.joint import Joint, LatentAxis
-from amortis.structure.objections import is_shared, objection_to, undecided
+from amortis.structure.objections import is_shared, objection_to, stray_index, undecided
 from amortis.structure.probe import Probe
 from amortis.structure.prove import proved_units
 from amortis.structure.reading import Reading, interior, parts, read_arrays
@@ -41,7 +41,9 @@ def examine(joint: Joint, local: str | None = None) -> Verdict:
     if not local_ones:
         return _no_locals(joint, time.perf_counter() - started)
     first = max(local_ones, key=lambda f: (f.declared, f.verdict.size)).verdict
-    others = tuple(f.verdict for f in local_ones if f.verdict is not first)
+    # Vectors that nobody declared as a plate, and that own no data, are globals.
+    plates = [f for f in local_ones if f.declared or f.verdict.inputs]
+    others = tuple(f.verdict for f in plates if f.verdict is not first)
     seconds = time.perf_counter() - started
     return dataclasses.replace(first, others=others, seconds=seconds)
 
@@ -63,6 +65,8 @@ class _Found:
 
 def _no_locals(joint: Joint, seconds: float) -> Verdict:
     reason = f"the latents are {', '.join(joint.latents)}; none has entries that read rows of data"
+    if not joint.latents:
+        reason = "the model has no latents"
     return Verdict(
         Kind.NO_LOCALS, None, 0, (), (), (reason,), Evidence.PROBED, False, seconds=seconds
     )
@@ -98,15 +102,17 @@ def _without_indices(readings: Mapping[str, Reading]) -> dict[str, Reading]:
 def _violated(probe: Probe, readings: Mapping[str, Reading], tested: Separation) -> Verdict:
     axis, subset, point, term = probe.axis, tested.subset, tested.point, tested.term
     assert subset is not None  # only then is there a violation
-    if tested.jumps:
-        pair = find_jump(probe, subset, point)
+    if tested.turn is not None:
+        pair = find_jump(probe, subset, point, tested.turn)
         by_latents = pair is not None
     else:
         pair = None
         by_latents = (probe.respond(subset, {}, point=point, term=term).units & ~subset).any()
     if not by_latents:
+        read = [name for name, reading in readings.items() if reading.read]
+        stray = (stray_index(probe, name) for name in read if probe.arrays[name].ndim)
         reason = "some units read entries of the data that the others' pattern does not explain"
-        return undecided(axis, reason)
+        return undecided(axis, next((found for found in stray if found is not None), reason))
     couplings = find_couplings(probe, subset, point, term) if pair is None else (pair,)
     reasons = tuple(dict.fromkeys(_coupling_reason(c) for c in couplings))
     if pair is not None:

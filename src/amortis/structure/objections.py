@@ -7,8 +7,8 @@ import numpy as np
 from amortis.structure.alignment import Owned, Shared
 from amortis.structure.joint import LatentAxis
 from amortis.structure.probe import Probe
-from amortis.structure.reading import Reading
-from amortis.structure.separation import read_by_jumps
+from amortis.structure.reading import Reading, points_at_entries
+from amortis.structure.separation import read_by_extremes, read_by_jumps
 from amortis.structure.verdict import Evidence, Kind, Verdict
 
 
@@ -38,10 +38,17 @@ def objection_to(probe: Probe, readings: Mapping[str, Reading], weak: bool) -> V
     """
     axis = probe.axis
     unclear = [name for name, reading in readings.items() if reading.alignment is None]
-    stray = _stray_index(probe, unclear[0]) if unclear else None
+    stray = stray_index(probe, unclear[0]) if unclear else None
     if stray is not None:
         return undecided(axis, stray)
     for name, reading in readings.items():
+        pointing = [n for n in probe.data.integers if points_at_entries(probe, n)]
+        if reading.alignment is None and reading.by_one and pointing:
+            reason = (
+                f"each unit reads the entries of {name} that {', '.join(pointing)} points at: "
+                f"no pattern that is known here"
+            )
+            return undecided(axis, reason)
         if reading.alignment is None and reading.by_one:
             reason = (
                 f"each entry of {name} belongs to one unit, but no integer argument says to which: "
@@ -69,6 +76,13 @@ def objection_to(probe: Probe, readings: Mapping[str, Reading], weak: bool) -> V
                 f"moved: pass the number that it takes from them as an argument of its own"
             )
             return undecided(axis, reason)
+    extreme = read_by_extremes(probe, readings)
+    if extreme is not None:
+        reason = (
+            f"every unit reads the largest or smallest of {extreme}: compute it outside the model "
+            f"and pass it as a number"
+        )
+        return undecided(axis, reason)
     jumped = read_by_jumps(probe, readings)
     if jumped is not None:
         reason = (
@@ -82,8 +96,16 @@ def objection_to(probe: Probe, readings: Mapping[str, Reading], weak: bool) -> V
     return None
 
 
-def _stray_index(probe: Probe, name: str) -> str | None:
-    """Whether integers along an array look like an index of the units that leaves their range."""
+def stray_index(probe: Probe, name: str) -> str | None:
+    """What is wrong with integers along an array that look like an index of the units.
+
+    Args:
+        probe: of the model.
+        name: the array.
+
+    Returns:
+        A sentence if one of them leaves the range of the units; None if none does.
+    """
     size, length = probe.axis.size, probe.arrays[name].shape[0]
     every = {**probe.data.integers, **probe.joint.constants}
     for index, values in every.items():

@@ -1,6 +1,7 @@
 """Where a density is probed, and where its latents and data are moved to from there."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -59,19 +60,20 @@ class Tries(NamedTuple):
     """Draws of one point, of which the first good one is taken.
 
     Attributes:
-        far: whether it lies in the tails, so that data are moved beyond their range as well.
+        data: which of the data of `draw_data` it goes with, if the density is finite with them.
         points: the draws.
     """
 
-    far: bool
+    data: int
     points: Iterator[Point]
 
 
 def draw_points(joint: Joint, axis: LatentAxis, generator: np.random.Generator) -> Iterator[Tries]:
     """The points to probe at.
 
-    Points from the prior come first, since its scales are the model's own; then points that are
-    uniform around zero on the unconstrained scale, where the prior may never go but data lead.
+    Points from the prior bring in the model's own scales; points that are uniform around zero on
+    the unconstrained scale, or over the range of the data, are where a prior that is improper, or
+    wrong, does not go.
 
     Args:
         joint: the density.
@@ -80,24 +82,27 @@ def draw_points(joint: Joint, axis: LatentAxis, generator: np.random.Generator) 
     """
     prior = _Prior(joint, generator)
 
-    def from_prior(globals_beyond: float, locals_beyond: float) -> Tries:
+    def from_prior(globals_beyond: float, locals_beyond: float, data: int) -> Tries:
         stretch = _Stretch(globals_beyond, locals_beyond)
         points = (_prior_point(joint, axis, generator, prior, stretch) for _ in range(_TRIES))
-        return Tries(locals_beyond > 0.0, points)
+        return Tries(data, points)
 
-    def uniform(scale: float) -> Tries:
-        return Tries(False, _uniform_points(joint, axis, generator, scale))
+    def uniform(scale: float, data: int = 0) -> Tries:
+        return Tries(data, _uniform_points(joint, axis, generator, scale))
 
     if prior.known:
-        yield from_prior(0.0, 0.0)
+        yield from_prior(0.0, 0.0, 0)
     yield uniform(SCALES[0])
     if prior.known:
-        yield from_prior(0.0, _BEYOND)
-    for scale in SCALES[1:]:
-        yield uniform(scale)
+        yield from_prior(0.0, _BEYOND, 1)
+    yield uniform(SCALES[1])
+    yield uniform(SCALES[2], 0 if prior.known else 1)
     if prior.known:
-        yield from_prior(0.0, 0.0)
-        yield from_prior(1.0, 1.0)
+        yield from_prior(0.0, 0.0, 0)
+        yield from_prior(1.0, 1.0, 1)
+    low, high = _range_of(joint)
+    if max(abs(low), abs(high)) > SCALES[2]:
+        yield Tries(0, _uniform_points(joint, axis, generator, SCALES[1], (low, high)))
 
 
 class _Prior:
@@ -155,15 +160,35 @@ def _prior_point(
     return _point(axis, values, others, directions)
 
 
+def _range_of(joint: Joint) -> tuple[float, float]:
+    """The smallest and the largest of all real data; zeros if there are none."""
+    real = [v for v in joint.arrays.values() if v.size and jnp.issubdtype(v.dtype, jnp.floating)]
+    return min((float(v.min()) for v in real), default=0.0), max(
+        (float(v.max()) for v in real), default=0.0
+    )
+
+
 def _uniform_points(
-    joint: Joint, axis: LatentAxis, generator: np.random.Generator, scale: float
+    joint: Joint,
+    axis: LatentAxis,
+    generator: np.random.Generator,
+    scale: float,
+    around: tuple[float, float] | None = None,
 ) -> Iterator[Point]:
-    """Points with unconstrained latents uniform in [-scale, scale], and then in narrower boxes."""
+    """Points with unconstrained latents uniform in [-scale, scale], and then in narrower boxes.
+
+    Locals are uniform in `around` where it is given, and then in a part of it.
+    """
     local = {n: (axis.size, *_without(joint.latents[n], a)) for n, a in axis.sites.items()}
     shapes = dict(joint.latents) | local
     for halvings in range(_TRIES):
         width = scale / 2.0**halvings
         values, others = _uniform(shapes, generator, width), _uniform(shapes, generator, width)
+        if around is not None:
+            middle, half = 0.5 * (around[0] + around[1]), 0.5 * (around[1] - around[0])
+            for name, drawn in itertools.product(local, (values, others)):
+                shift = middle + (half / scale) * drawn[name]
+                drawn[name] = np.asarray(shift, drawn[name].dtype)
         yield _point(axis, values, others, _normal(shapes, generator))
 
 
@@ -184,7 +209,7 @@ def _units_first(axis: LatentAxis, values: dict[str, np.ndarray]) -> dict[str, n
 
 def _uniform(
     shapes: Mapping[str, tuple[int, ...]], generator: np.random.Generator, width: float
-) -> Mapping[str, AnyArray]:
+) -> dict[str, np.ndarray]:
     dtype = jnp.result_type(float)
     return {n: generator.uniform(-width, width, s).astype(dtype) for n, s in shapes.items()}
 
@@ -197,15 +222,15 @@ def _normal(
 
 
 def draw_data(joint: Joint, generator: np.random.Generator) -> tuple[Data, Data]:
-    """The model's own data, and other values: of other rows, and beyond the range of all rows.
+    """The model's own data, and other values to move to.
 
     Args:
         joint: the density.
         generator: of the draws.
 
     Returns:
-        The data with other rows' values to move to; and data of which a half are beyond the range
-        of all rows, with such values to move to.
+        The data with other rows' values to move to; and data of which a half lie beyond the range
+        of all rows, with such values to move to. Still in the support of the model's sites.
     """
     floats, integers = relaxed(joint)
     near = Data(
@@ -217,6 +242,29 @@ def draw_data(joint: Joint, generator: np.random.Generator) -> tuple[Data, Data]
     far = {n: _beyond(v, near.others[n]) for n, v in floats.items()}
     partly = {n: _partly(v, far[n], generator) for n, v in floats.items()}
     return near, near._replace(floats=partly, others={**near.others, **far})
+
+
+def without_level(data: Data, name: str, extreme: Callable[[np.ndarray], Any]) -> Data | None:
+    """The data without the largest, or smallest, value of an array, which is there to move to.
+
+    Args:
+        data: the data.
+        name: an array.
+        extreme: NumPy's `max` or `min`.
+
+    Returns:
+        Data where that value has become the next one to it; None if there is no other value.
+    """
+    kind = "floats" if name in data.floats else "integers"
+    arrays: Mapping[str, AnyArray] = getattr(data, kind)
+    old = np.asarray(arrays[name])
+    level = extreme(old)
+    rest = old[old != level]
+    if rest.size == 0 or old.dtype.kind == "b":
+        return None
+    new = np.where(old == level, extreme(rest), old).astype(old.dtype)
+    others = {**data.others, name: np.full_like(old, level)}
+    return data._replace(**{kind: {**arrays, name: new}}, others=others)
 
 
 def _elsewhere(value: AnyArray, generator: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool
 
-from amortis.structure.additivity import Additivity, make_additivity
+from amortis.structure.additivity import Additivity, Sums, in_double, make_additivity
 from amortis.structure.evaluate import (
     Evaluation,
     Moves,
@@ -99,11 +99,13 @@ class Probe:
     def __init__(self, joint: Joint, axis: LatentAxis, seed: int = 0) -> None:
         self.joint, self.axis = joint, axis
         generator = np.random.default_rng(seed)
-        self.data, self._far_data = jax.device_put(draw_data(joint, generator))
-        self._far: list[bool] = []
+        self._data: tuple[Data, ...] = jax.device_put(draw_data(joint, generator))
+        self._which: list[int] = []
         self._evaluations: dict[str | None, Evaluation] = {}
         self._of_sites: dict[int, tuple[Joint, SiteEvaluation]] = {}
-        self._additivity: Additivity | None = None
+        # Compiled when first called, if ever; the second in double precision.
+        self._additivity: Additivity = make_additivity(joint, axis)
+        self._in_double: Additivity | None = make_additivity(joint, axis)
         self._stay = Moved(np.zeros(axis.size, bool), {})
         self.points: list[Point] = []
         self._before: list[Outcome] = []
@@ -125,6 +127,11 @@ class Probe:
         """Points at which to make the number-th of many moves: all, or if slow, one in turn."""
         every = range(len(self.points))
         return tuple(every) if self.is_fast else (number % len(self.points),)
+
+    @property
+    def data(self) -> Data:
+        """The model's own data, and other rows' values to move to."""
+        return self._data[0]
 
     @property
     def arrays(self) -> dict[str, AnyArray]:
@@ -162,6 +169,26 @@ class Probe:
         weak = np.any(np.stack([value == 1 for value in level.values()]), axis=0)
         return Response(strong, weak, {name: float(value) for name, value in terms.items()})
 
+    def respond_from(
+        self, data: Data, entries: Mapping[str, tuple[int, Bool[np.ndarray, " entries"]]]
+    ) -> Bool[np.ndarray, " units"]:
+        """Move entries of other data than the model's, at the first point.
+
+        Args:
+            data: where to start, and where to move to.
+            entries: for each array to move, an axis and a mask along it.
+
+        Returns:
+            The units whose factors moved.
+        """
+        point = self.points[0]
+        zero = {n: np.zeros_like(v) for n, v in point.z.items()}
+        before = self._evaluation(None)(point, data, self._nothing(), zero).gradient
+        nobody = np.zeros(self.axis.size, bool)
+        moves = self._moves(nobody, entries, None, {})
+        level = jax.device_get(self._evaluation(None)(point, data, moves, before).level)
+        return np.any(np.stack([value == 2 for value in level.values()]), axis=0)
+
     def terms(self, point: int) -> dict[str, float]:
         """Log density of every site at a point, where nothing is moved."""
         before = jax.device_get(self._before[point % len(self.points)].terms)
@@ -193,20 +220,21 @@ class Probe:
         elements = {n: tuple(np.asarray(v) for v in of) for n, of in found.elements.items()}
         return AtSites(gradients, elements)
 
-    def jumps(self, one: Moved, other: Moved, point: int) -> tuple[str, ...]:
+    def jumps(self, one: Moved, other: Moved, where: int, turn: int = 0) -> tuple[str, ...]:
         """The sites that see two moves together otherwise than one by one.
 
         Args:
             one: units and entries to move.
             other: other units and entries.
-            point: which point, modulo their number.
+            where: which point, modulo their number.
+            turn: by how many units the values that latents move to are turned around, so that
+                several moves of two units at one point do not all compare the same four values.
 
         Returns:
-            Their names; see `make_additivity`.
+            Their names; see `make_additivity`. Where a term sums over many units it is evaluated in
+            double precision as well, so that a jump does not drown in its rounding.
         """
-        if self._additivity is None:
-            self._additivity = make_additivity(self.joint, self.axis)
-        number = point % len(self.points)
+        number = where % len(self.points)
         both = one.with_(other)
         # Every move says of the same axes of the arrays what moves along them.
         still = {n: (axis, np.zeros_like(mask)) for n, (axis, mask) in both.entries.items()}
@@ -215,8 +243,27 @@ class Probe:
             for m in (self._stay, one, other, both)
         ]
         moves = jax.tree.map(lambda *masks: np.stack(masks), *four)
-        found = self._additivity(self.points[number], self._data_at(number), moves)
-        return tuple(name for name, differs in jax.device_get(found).items() if differs)
+        point, data = self._turned(self.points[number], turn), self._data_at(number)
+        found = jax.device_get(self._additivity(point, data, moves))
+        if not any(found.jumps.values()) and any(found.drowned.values()):
+            found = self._in_double_precision(point, data, moves) or found
+        return tuple(name for name, differs in found.jumps.items() if differs)
+
+    def _turned(self, point: Point, turn: int) -> Point:
+        local = {n: np.roll(np.asarray(point.others[n]), turn, axis=0) for n in self.axis.sites}
+        return point._replace(others={**point.others, **local}) if turn else point
+
+    def _in_double_precision(self, point: Point, data: Data, moves: Moves) -> Sums | None:
+        """The same in double precision; None if the model runs in single precision only."""
+        if self._in_double is None:
+            return None
+        try:
+            with jax.enable_x64(True):
+                return jax.device_get(self._in_double(*in_double((point, data, moves))))
+        except (TypeError, ValueError):
+            # The model mixes precisions, as by double-precision constants that JAX has made single.
+            self._in_double = None
+            return None
 
     def _evaluation(self, term: str | None) -> Evaluation:
         """Compiled once for all terms, and once for each term that is looked at alone."""
@@ -260,23 +307,22 @@ class Probe:
 
     def _data_at(self, number: int) -> Data:
         """The data at this point, and where they move to."""
-        return self._far_data if self._far[number] else self.data
+        return self._data[self._which[number]]
 
     def _add_first_good(self, tries: Tries) -> None:
         """Add the first point at which density and gradient are finite, if there is one."""
         for point in tries.points:
-            for far in (True, False) if tries.far else (False,):
-                if self._add_if_good(jax.device_put(point), far):
+            for which in dict.fromkeys((tries.data, 0)):
+                if self._add_if_good(jax.device_put(point), which):
                     return
 
-    def _add_if_good(self, point: Point, far: bool) -> bool:
+    def _add_if_good(self, point: Point, which: int) -> bool:
         zero = {n: np.zeros_like(v) for n, v in point.z.items()}
-        data = self._far_data if far else self.data
-        outcome = self._evaluation(None)(point, data, self._nothing(), zero)
+        outcome = self._evaluation(None)(point, self._data[which], self._nothing(), zero)
         values = jax.device_get([*outcome.gradient.values(), *outcome.terms.values()])
         if not all(np.isfinite(v).all() for v in values):
             return False
         self.points.append(point)
         self._before.append(outcome)
-        self._far.append(far)
+        self._which.append(which)
         return True

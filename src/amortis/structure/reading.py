@@ -74,6 +74,8 @@ def _reading(probe: Probe, name: str, shape: tuple[int, ...], read: Collection[s
     for alignment in _hypotheses(probe, name, shape, read):
         if _survives(probe, name, shape, alignment):
             return Reading(alignment, read=True)
+    if points_at_entries(probe, name):
+        return Reading(None, read=True)
     size = probe.axis.size
     by_one = False
     for axis, length in enumerate(shape):
@@ -89,6 +91,18 @@ def _reading(probe: Probe, name: str, shape: tuple[int, ...], read: Collection[s
     if _dense(size, _touched_by_entries(probe, name, 0, shape[0])):
         return Reading(Shared(), read=True)
     return Reading(None, read=True, by_one=by_one)
+
+
+def points_at_entries(probe: Probe, name: str) -> bool:
+    """Whether an array holds integers, each once, that the model uses as an index: into something.
+
+    When such integers are moved some of them coincide, and what overwrites what looks like a
+    pattern, so that none is looked for.
+    """
+    value = probe.data.integers.get(name)
+    if value is None or value.dtype.kind not in "iu" or value.ndim != 1:
+        return False
+    return len(np.unique(np.asarray(value))) == value.shape[0]
 
 
 def _hypotheses(

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from amortis.structure.alignment import Owned, Window
+from amortis.structure.points import without_level
 from amortis.structure.probe import Moved, Probe
 from amortis.structure.reading import Reading, held_by, parts
 from amortis.structure.separating import separating_blocks, separating_subsets
@@ -21,14 +22,15 @@ class Separation:
         point: at which point they did.
         weak: whether some unit may have moved, which could not be said.
         term: the site whose term showed it, where the others drown it.
-        jumps: whether it was a term's value that showed it, and no derivative.
+        turn: where it was a term's value that showed it, and no derivative: how values were turned
+            around (see `Probe.jumps`).
     """
 
     subset: Bool[np.ndarray, " units"] | None
     point: int
     weak: bool
     term: str | None = None
-    jumps: bool = False
+    turn: int | None = None
 
 
 def separate(probe: Probe, readings: Mapping[str, Reading]) -> Separation:
@@ -47,12 +49,12 @@ def separate(probe: Probe, readings: Mapping[str, Reading]) -> Separation:
     subsets = _subsets(probe, readings)
     shapes = {name: value.shape for name, value in probe.arrays.items()}
     moves = [
-        (Moved(s, held_by(readings, shapes, s)), point)
+        (Moved(s, held_by(readings, shapes, s)), point, number)
         for number, s in enumerate(subsets)
         for point in probe.at_points(number)
     ]
     weak = False
-    for moved, point in moves:
+    for moved, point, _ in moves:
         subset = moved.units
         response = probe.respond(subset, moved.entries, point=point)
         if (response.units & ~subset).any():
@@ -64,13 +66,13 @@ def separate(probe: Probe, readings: Mapping[str, Reading]) -> Separation:
                 if (alone.units & ~subset).any():
                     return Separation(subset, point, weak, term)
     # Where every evaluation is slow, a pair that jumps is looked for by some of the subsets only.
-    for moved, point in moves if probe.is_fast else moves[: len(probe.points)]:
+    for moved, point, turn in moves if probe.is_fast else moves[: len(probe.points)]:
         subset = moved.units
         # The subset's data stay: where no latent of a unit is, a term may hold data of many rows.
         rest = Moved(~subset, held_by(readings, shapes, ~subset))
-        terms = probe.jumps(Moved(subset, {}), rest, point)
+        terms = probe.jumps(Moved(subset, {}), rest, point, turn)
         if terms:
-            return Separation(subset, point, weak, terms[0], jumps=True)
+            return Separation(subset, point, weak, terms[0], turn)
     return Separation(None, 0, weak)
 
 
@@ -102,6 +104,34 @@ def read_by_jumps(probe: Probe, readings: Mapping[str, Reading]) -> str | None:
             for point in range(len(probe.points)):
                 if probe.jumps(Moved(everyone, {}), Moved(~everyone, {name: (0, mask)}), point):
                     return name
+    return None
+
+
+def read_by_extremes(probe: Probe, readings: Mapping[str, Reading]) -> str | None:
+    """An array whose largest or smallest value all units read, besides their own.
+
+    Moves to values of other rows hardly ever change it where it occurs often: some row keeps it. So
+    it is taken away first, and then given to the rows of half of the units.
+
+    Args:
+        probe: of the model.
+        readings: which entries each unit reads.
+
+    Returns:
+        The array's name; None if there is none.
+    """
+    half = np.random.default_rng(5).permutation(probe.axis.size) < (probe.axis.size + 1) // 2
+    for name, values in probe.arrays.items():
+        alignment = readings[name].alignment
+        if not readings[name].read or alignment is None or not values.ndim:
+            continue
+        held = alignment.held(half, values.shape[alignment.axis])
+        for extreme in (np.max, np.min):
+            data = without_level(probe.data, name, extreme)
+            if data is None:
+                continue
+            if (probe.respond_from(data, {name: (alignment.axis, held)}) & ~half).any():
+                return name
     return None
 
 
