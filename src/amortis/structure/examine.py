@@ -10,6 +10,7 @@ from amortis.structure.alignment import Owned, Shared, Window
 from amortis.structure.couplings import find_couplings, find_jump
 from amortis.structure.joint import Joint, LatentAxis
 from amortis.structure.objections import is_shared, objection_to, stray_index, undecided
+from amortis.structure.points import Prior
 from amortis.structure.probe import Probe
 from amortis.structure.prove import proved_units
 from amortis.structure.reading import Reading, interior, parts, read_arrays
@@ -36,7 +37,8 @@ def examine(joint: Joint, local: str | None = None) -> Verdict:
     """
     started = time.perf_counter()
     axes = [a for a in joint.axes if local is None or local == a.name or local in a.sites]
-    found = [_on_axis(joint, axis, forced=local is not None) for axis in axes]
+    prior = Prior(joint)  # compiled once for all axes
+    found = [_on_axis(joint, axis, prior, forced=local is not None) for axis in axes]
     local_ones = [f for f in found if not f.is_global]
     if not local_ones:
         return _no_locals(joint, time.perf_counter() - started)
@@ -72,11 +74,11 @@ def _no_locals(joint: Joint, seconds: float) -> Verdict:
     )
 
 
-def _on_axis(joint: Joint, axis: LatentAxis, *, forced: bool) -> _Found:
+def _on_axis(joint: Joint, axis: LatentAxis, prior: Prior, *, forced: bool) -> _Found:
     """The verdict on one axis; `forced` if the user says that its entries are locals."""
     declared = axis.declared or forced
     try:
-        probe = Probe(joint, axis)
+        probe = Probe(joint, axis, prior)
     except FloatingPointError as error:
         return _Found(undecided(axis, f"{error}"), declared)
     if axis.size == 1:

@@ -68,7 +68,33 @@ class Tries(NamedTuple):
     points: Iterator[Point]
 
 
-def draw_points(joint: Joint, axis: LatentAxis, generator: np.random.Generator) -> Iterator[Tries]:
+class Prior:
+    """Draws unconstrained latents from the prior, by one compiled function, onto the host."""
+
+    def __init__(self, joint: Joint) -> None:
+        self._joint = joint
+
+        def draw(seed: int | Array, arrays: Any) -> Any:
+            latents = joint.density.draw_prior(jax.random.key(seed), {**arrays, **joint.constants})
+            return None if latents is None else dict(latents)
+
+        self._draw = jax.jit(draw)
+        self.known = self._is_known()
+
+    def _is_known(self) -> bool:
+        try:
+            return jax.eval_shape(self._draw, 0, dict(self._joint.arrays)) is not None
+        except NotImplementedError:
+            return False  # a distribution of the user's that cannot be sampled
+
+    def __call__(self, generator: np.random.Generator) -> dict[str, np.ndarray]:
+        seed = int(generator.integers(2**31))
+        return jax.device_get(self._draw(seed, dict(self._joint.arrays)))
+
+
+def draw_points(
+    joint: Joint, axis: LatentAxis, prior: Prior, generator: np.random.Generator
+) -> Iterator[Tries]:
     """The points to probe at.
 
     Points from the prior bring in the model's own scales; points that are uniform around zero on
@@ -78,9 +104,9 @@ def draw_points(joint: Joint, axis: LatentAxis, generator: np.random.Generator) 
     Args:
         joint: the density.
         axis: the axis of the units.
+        prior: draws latents.
         generator: of the draws.
     """
-    prior = _Prior(joint, generator)
 
     def from_prior(globals_beyond: float, locals_beyond: float, data: int) -> Tries:
         stretch = _Stretch(globals_beyond, locals_beyond)
@@ -105,30 +131,6 @@ def draw_points(joint: Joint, axis: LatentAxis, generator: np.random.Generator) 
         yield Tries(0, _uniform_points(joint, axis, generator, SCALES[1], (low, high)))
 
 
-class _Prior:
-    """Draws unconstrained latents from the prior, by one compiled function, onto the host."""
-
-    def __init__(self, joint: Joint, generator: np.random.Generator) -> None:
-        self._joint, self._generator = joint, generator
-
-        def draw(seed: int | Array, arrays: Any) -> Any:
-            latents = joint.density.draw_prior(jax.random.key(seed), {**arrays, **joint.constants})
-            return None if latents is None else dict(latents)
-
-        self._draw = jax.jit(draw)
-        self.known = self._is_known()
-
-    def _is_known(self) -> bool:
-        try:
-            return jax.eval_shape(self._draw, 0, dict(self._joint.arrays)) is not None
-        except NotImplementedError:
-            return False  # a distribution of the user's that cannot be sampled
-
-    def __call__(self) -> dict[str, np.ndarray]:
-        seed = int(self._generator.integers(2**31))
-        return jax.device_get(self._draw(seed, dict(self._joint.arrays)))
-
-
 class _Stretch(NamedTuple):
     """How many differences between two draws from the prior a point lies beyond one of them."""
 
@@ -140,16 +142,16 @@ def _prior_point(
     joint: Joint,
     axis: LatentAxis,
     generator: np.random.Generator,
-    prior: _Prior,
+    prior: Prior,
     stretch: _Stretch,
 ) -> Point:
     """A point drawn from the prior, or beyond a draw, seen from another one."""
 
     def draw() -> dict[str, np.ndarray]:
-        one = prior()
+        one = prior(generator)
         if stretch == (0.0, 0.0):
             return _units_first(axis, one)
-        other = prior()
+        other = prior(generator)
         for name, value in one.items():
             times = stretch.locals_ if name in axis.sites else stretch.globals_
             one[name] = np.asarray(value + times * (value - other[name]))

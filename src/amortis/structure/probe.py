@@ -18,7 +18,7 @@ from amortis.structure.evaluate import (
     make_site_evaluation,
 )
 from amortis.structure.joint import AnyArray, Joint, LatentAxis
-from amortis.structure.points import Data, Point, Tries, draw_data, draw_points
+from amortis.structure.points import Data, Point, Prior, Tries, draw_data, draw_points
 
 _MANY = 100_000
 """Up to so many latents and data every subset of units is moved at every point; beyond that, at one
@@ -90,13 +90,16 @@ class Probe:
     Args:
         joint: the density.
         axis: the latents' axis whose units are looked at.
+        prior: of the density, where it has been made for another axis.
         seed: of the points.
 
     Raises:
         FloatingPointError: the density is not finite at any point that was tried.
     """
 
-    def __init__(self, joint: Joint, axis: LatentAxis, seed: int = 0) -> None:
+    def __init__(
+        self, joint: Joint, axis: LatentAxis, prior: Prior | None = None, seed: int = 0
+    ) -> None:
         self.joint, self.axis = joint, axis
         generator = np.random.default_rng(seed)
         self._data: tuple[Data, ...] = jax.device_put(draw_data(joint, generator))
@@ -109,7 +112,8 @@ class Probe:
         self._stay = Moved(np.zeros(axis.size, bool), {})
         self.points: list[Point] = []
         self._before: list[Outcome] = []
-        for tries in draw_points(joint, axis, generator):
+        prior = Prior(joint) if prior is None else prior
+        for tries in draw_points(joint, axis, prior, generator):
             self._add_first_good(tries)
         if not self.points:
             raise FloatingPointError(
