@@ -8,7 +8,7 @@ from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
 from amortis.checking import check
 from amortis.diagnostics import Diagnosis, Finding, diagnose
 from amortis.families import DiagonalNormal, Point
-from amortis.fitting import Estimate, Fit, fit, refine
+from amortis.fitting import Estimate, Fit, fit, infer, refine
 from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
 from amortis.model import LatentModel, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, StickTheLanding
@@ -62,5 +62,6 @@ __all__ = [
     "fit",
     "from_density",
     "from_numpyro",
+    "infer",
     "refine",
 ]

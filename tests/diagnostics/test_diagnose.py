@@ -27,7 +27,7 @@ from amortis import (
 from tests.exact_models import linear
 
 KEY = jax.random.key(11)
-module = importlib.import_module("amortis.diagnostics.diagnose")
+module = importlib.import_module("amortis.fitting.row_optima")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """`diagnose`: how much ELBO amortization cost, and whether q is close to the posterior."""
 
-import dataclasses
 import math
 import time
 from typing import Any
@@ -22,16 +21,11 @@ from amortis.diagnostics.paired import (
     paired_gains,
 )
 from amortis.diagnostics.pareto import EXACT, TRUSTED, k_error, pareto_k
-from amortis.diagnostics.row_optima import optimal_rows
 from amortis.diagnostics.weights import global_log_weights, integrated_rows, row_log_weights
-from amortis.fitting import Estimate, Fit
+from amortis.fitting import Estimate, Fit, optimal_rows, row_blocks, row_noise
 from amortis.guide import Noise
-from amortis.objectives import fixed_noise
 
-_BLOCK_NUMBERS = 4_000_000
-"""Draws times rows times local dimensions that are held at once."""
-
-_OPTIMISED_DRAWS, _RATIO_DRAWS = 256, 1000
+_RATIO_DRAWS = 1000
 _FEWEST_GLOBAL_DRAWS, _MOST_GLOBAL_DRAWS = 100, 1000
 _QUADRATURE_DIMENSIONS, _RULE_POINTS = 2, 128
 _NODES = {1: 16, 2: 8}
@@ -113,14 +107,8 @@ class _Measured:
 
     def blocks(self) -> list[RowIndex | None]:
         """Positions of rows that are measured together; None for all at once."""
-        model, guide = self.fitted.model, self.fitted.guide
-        per_row = _RATIO_DRAWS * max(guide.z.dimension, 1)
-        most = max(_BLOCK_NUMBERS // per_row, 1)
-        if most >= model.size:
-            return [None]
-        starts = range(0, model.size, most)
-        # Blocks of one size compile once: the last one begins earlier.
-        return [jnp.arange(most) + min(start, model.size - most) for start in starts]
+        per_row = _RATIO_DRAWS * max(self.fitted.guide.z.dimension, 1)
+        return row_blocks(self.fitted.model, per_row)
 
     def measure(self, index: RowIndex | None) -> None:
         """Measure one block of rows."""
@@ -130,7 +118,9 @@ class _Measured:
         fresh = ~self._done[place]  # the last block may overlap
         raw = fitted.guide.fitted_raw(fitted.variational, index)
         block = int(place[0])
-        found = optimal_rows(*parts, raw, self._fixed(len(place)), index)
+        found = optimal_rows(
+            *parts, raw, row_noise(fitted.guide, self.optimum_key, len(place)), index
+        )
         noise = antithetic_noise(
             jax.random.fold_in(self.gap_key, block),
             fitted.guide,
@@ -159,13 +149,6 @@ class _Measured:
             share = np.asarray(variances, np.float64)[:, fresh].mean(axis=0)
             self.inner_noise += float(share.sum()) / _RULE_POINTS
         self._done[place] = True
-
-    def _fixed(self, rows: int) -> Noise:
-        """Fixed draws for the optima: those of factorized inference."""
-        guide = dataclasses.replace(
-            self.fitted.guide, shape=dataclasses.replace(self.fitted.guide.shape, rows=rows)
-        )
-        return fixed_noise(guide, self.optimum_key, _OPTIMISED_DRAWS, coupled=False)
 
     def _rule(self, rows: int) -> Noise:
         """Points for the integral over one row's locals."""

@@ -33,6 +33,7 @@ class Fit(eqx.Module):
         variational: the guide's fitted parameters.
         status: how the optimisation ended.
         history: the objective over time, as the optimiser saw it.
+        held: whether $q(\theta)$ comes from other data than the model's, as after `infer`.
     """
 
     model: LatentModel
@@ -40,6 +41,7 @@ class Fit(eqx.Module):
     variational: Parameters
     status: Status = eqx.field(static=True)
     history: History = eqx.field(static=True)
+    held: bool = eqx.field(static=True, default=False)
 
     @property
     def parameters(self) -> int:

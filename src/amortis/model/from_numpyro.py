@@ -1,5 +1,6 @@
 """`from_numpyro`: bind a NumPyro model to its data."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -69,7 +70,22 @@ def from_numpyro(
         (20, {'theta': ()}, {'z': ()})
     """
     require_callable("the model", function)
-    arguments = read_arguments(function, args, kwargs)
+    model = _bound(read_arguments(function, args, kwargs), local)
+    return dataclasses.replace(model, rebind=_Rebind(function, local))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rebind:
+    """Binds a NumPyro model to other data."""
+
+    function: Callable[..., Any]
+    local: str | None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> LatentModel:
+        return from_numpyro(self.function, *args, local=self.local, **kwargs)
+
+
+def _bound(arguments: Arguments, local: str | None) -> LatentModel:
     try:
         return _by_rows(arguments, local)
     except (SlicingError, NoLocalPlateError, StepwiseLatentsError) as error:

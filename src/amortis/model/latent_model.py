@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import equinox as eqx
 import jax
@@ -77,6 +77,7 @@ class LatentModel(eqx.Module):
         members: rows that belong to groups, where each unit is a group.
         verdict: what `check` finds, where binding the model had to look into its structure.
         separable: whether any batch of units can be evaluated alone.
+        rebind: binds the same model to other data; None where that is not known.
     """
 
     density: AbstractDensity
@@ -91,6 +92,7 @@ class LatentModel(eqx.Module):
     members: Membership | None = None
     verdict: Verdict | None = eqx.field(static=True, default=None)
     separable: bool = eqx.field(static=True, default=True)
+    rebind: "Callable[..., LatentModel] | None" = eqx.field(static=True, default=None)
 
     @property
     def all_inputs(self) -> Inputs:

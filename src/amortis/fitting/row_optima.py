@@ -1,5 +1,6 @@
 r"""The optimal factor of every row, with $q(\theta)$ held: what factorized inference chooses."""
 
+import dataclasses
 from typing import NamedTuple
 
 import equinox as eqx
@@ -7,15 +8,48 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from amortis._types import Parameters, RowIndex
+from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
+from amortis.objectives import fixed_noise
 
 _ITERATIONS = 30
 _SETTLED = 1e-6
 """Nats of a row that a Newton step still promises, below which the row is at its optimum."""
 
 _FIRST_DAMPING, _MOST_DAMPING, _LONGEST = 1e-3, 1e8, 3.0
+
+
+OPTIMISED_DRAWS = 256
+"""Fixed draws on which rows are optimised: those on which factorized inference ends."""
+
+_BLOCK_NUMBERS = 4_000_000
+"""Draws times rows times local dimensions that are held at once."""
+
+
+def row_blocks(model: LatentModel, per_row: int) -> list[RowIndex | None]:
+    """Positions of rows that are handled together.
+
+    Args:
+        model: the model.
+        per_row: numbers that are held for each row.
+
+    Returns:
+        None alone for all at once; or blocks of one size, which compile once, of which the last
+        begins earlier and overlaps the one before.
+    """
+    most = max(_BLOCK_NUMBERS // per_row, 1)
+    if most >= model.size:
+        return [None]
+    return [
+        jnp.arange(most) + min(start, model.size - most) for start in range(0, model.size, most)
+    ]
+
+
+def row_noise(guide: Guide, key: RandomKey, rows: int) -> Noise:
+    """Fixed draws for the optima of so many rows."""
+    shape = dataclasses.replace(guide.shape, rows=rows)
+    return fixed_noise(dataclasses.replace(guide, shape=shape), key, OPTIMISED_DRAWS, coupled=False)
 
 
 class RowOptima(NamedTuple):
