@@ -1,6 +1,7 @@
 r"""The optimal factor of every row, with $q(\theta)$ held: what factorized inference chooses."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -101,50 +102,59 @@ def optimal_rows(
         expected = jnp.einsum("s,sn->n", jnp.asarray(noise.weight), jax.vmap(one)(noise))
         return -expected - jax.vmap(guide.local_family.entropy)(raw)
 
-    gradient = jax.grad(lambda raw: jnp.sum(losses(raw)))
-    count = start.shape[1]
-
-    def derivatives(raw: Float[Array, "batch raw"]) -> tuple[Array, Array]:
-        def along(direction: Float[Array, " raw"]) -> tuple[Array, Array]:
-            return jax.jvp(gradient, (raw,), (jnp.broadcast_to(direction, raw.shape),))
-
-        slopes, columns = jax.lax.map(along, jnp.eye(count, dtype=raw.dtype))
-        return slopes[0], jnp.moveaxis(columns, 0, 2)
-
-    def step(state: _State) -> _State:
-        slope, hessian = derivatives(state.raw)
-        diagonal = jnp.abs(jnp.diagonal(hessian, axis1=1, axis2=2))
-        damping = state.damping[:, None] * jnp.maximum(diagonal, 1e-3)
-        damped = hessian + jax.vmap(jnp.diag)(damping)
-        move = -jnp.linalg.solve(damped, slope[:, :, None])[:, :, 0]
-        downhill = jnp.sum(move * slope, axis=1) < 0
-        move = jnp.where(downhill[:, None] & jnp.isfinite(move), move, 0.0)
-        longest = jnp.max(jnp.abs(move), axis=1, keepdims=True)
-        move = move * jnp.minimum(1.0, _LONGEST / jnp.maximum(longest, 1e-30))
-        promised = -0.5 * jnp.sum(move * slope, axis=1)
-        raw = state.raw + move
-        loss = losses(raw)
-        better = loss < state.loss
-        damping = jnp.where(better, state.damping / 10.0, state.damping * 10.0)
-        return _State(
-            jnp.where(better[:, None], raw, state.raw),
-            jnp.where(better, loss, state.loss),
-            jnp.clip(damping, 1e-8, _MOST_DAMPING),
-            (downhill & (promised < _SETTLED)) | (damping > _MOST_DAMPING) | state.settled,
-            state.iteration + 1,
-        )
-
+    count, dtype = start.shape[0], start.dtype
     first = _State(
         start,
         losses(start),
-        jnp.full(start.shape[:1], _FIRST_DAMPING, start.dtype),
-        jnp.zeros(start.shape[:1], bool),
+        jnp.full(count, _FIRST_DAMPING, dtype),
+        jnp.zeros(count, bool),
         jnp.asarray(0),
     )
     last = jax.lax.while_loop(
-        lambda s: (s.iteration < _ITERATIONS) & ~jnp.all(s.settled), step, first
+        lambda state: (state.iteration < _ITERATIONS) & ~jnp.all(state.settled),
+        lambda state: _stepped(state, losses),
+        first,
     )
     return RowOptima(last.raw, last.settled)
+
+
+_Losses = Callable[[Float[Array, "batch raw"]], Float[Array, " batch"]]
+
+
+def _stepped(state: "_State", losses: _Losses) -> "_State":
+    """One damped Newton step of every row that it makes better."""
+    slope, hessian = _derivatives(state.raw, losses)
+    diagonal = jnp.abs(jnp.diagonal(hessian, axis1=1, axis2=2))
+    damping = state.damping[:, None] * jnp.maximum(diagonal, 1e-3)
+    damped = hessian + jax.vmap(jnp.diag)(damping)
+    move = -jnp.linalg.solve(damped, slope[:, :, None])[:, :, 0]
+    downhill = jnp.sum(move * slope, axis=1) < 0
+    move = jnp.where(downhill[:, None] & jnp.isfinite(move), move, 0.0)
+    longest = jnp.max(jnp.abs(move), axis=1, keepdims=True)
+    move = move * jnp.minimum(1.0, _LONGEST / jnp.maximum(longest, 1e-30))
+    promised = -0.5 * jnp.sum(move * slope, axis=1)
+    raw = state.raw + move
+    loss = losses(raw)
+    better = loss < state.loss
+    damping = jnp.where(better, state.damping / 10.0, state.damping * 10.0)
+    return _State(
+        jnp.where(better[:, None], raw, state.raw),
+        jnp.where(better, loss, state.loss),
+        jnp.clip(damping, 1e-8, _MOST_DAMPING),
+        (downhill & (promised < _SETTLED)) | (damping > _MOST_DAMPING) | state.settled,
+        state.iteration + 1,
+    )
+
+
+def _derivatives(raw: Float[Array, "batch raw"], losses: _Losses) -> tuple[Array, Array]:
+    """Each row's gradient, and its block of the Hessian."""
+    gradient = jax.grad(lambda values: jnp.sum(losses(values)))
+
+    def along(direction: Float[Array, " raw"]) -> tuple[Array, Array]:
+        return jax.jvp(gradient, (raw,), (jnp.broadcast_to(direction, raw.shape),))
+
+    slopes, columns = jax.lax.map(along, jnp.eye(raw.shape[1], dtype=raw.dtype))
+    return slopes[0], jnp.moveaxis(columns, 0, 2)
 
 
 class _State(NamedTuple):

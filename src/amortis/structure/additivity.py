@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float
 
 from amortis.structure.evaluate import Moves, move
 from amortis.structure.joint import Joint, LatentAxis
-from amortis.structure.points import Data, Point
+from amortis.structure.moved_data import Data
+from amortis.structure.points import Point
 
 _ROUNDING = 100.0
 """Units of rounding, relative to the elements' sizes, in which a change is none."""

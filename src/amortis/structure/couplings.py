@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool
 
-from amortis.structure.probe import Moved, Probe
+from amortis.structure.moved import Moved
+from amortis.structure.probe import Probe
 from amortis.structure.reading import interior
 from amortis.structure.verdict import Coupling
 

@@ -9,7 +9,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from amortis._types import Scalar, Sites
 from amortis.structure.joint import AnyArray, Joint, LatentAxis
-from amortis.structure.points import Data, Point
+from amortis.structure.moved_data import Data
+from amortis.structure.points import Point
 
 _STRONG, _MOVED = 1e-4, 1e-5
 """Above the first, relative to the typical derivative, there is an edge; what is smaller but not

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from amortis.structure.alignment import Owned, Window
-from amortis.structure.points import without_level
-from amortis.structure.probe import Moved, Probe
+from amortis.structure.moved import Moved
+from amortis.structure.moved_data import without_level
+from amortis.structure.probe import Probe
 from amortis.structure.reading import Reading, held_by, parts
 from amortis.structure.separating import separating_blocks, separating_subsets
 
