@@ -156,6 +156,8 @@ def test_a_process_of_its_own_takes_the_signal(tmp_path, exact) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A suite in the background of a shell ignores the signal, and its children would inherit it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stderr is not None
         first = process.stderr.readline()

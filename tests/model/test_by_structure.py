@@ -103,6 +103,27 @@ def test_groups_are_evaluated_alone_whatever_their_sizes():
         np.testing.assert_allclose(whole[j], expected, rtol=1e-5)
 
 
+def test_groups_with_vectors_of_latents_are_evaluated_alone_as_well():
+    def model(t, y, group):
+        mu = numpyro.sample("mu", dist.Normal(jnp.zeros(3), 1.0).to_event(1))
+        with numpyro.plate("groups", 6):
+            b = numpyro.sample("b", dist.Normal(mu, 0.5).to_event(1))
+        with numpyro.plate("rows", y.shape[0]):
+            rate = b[group, 0] + b[group, 1] * t + b[group, 2] * t**2
+            numpyro.sample("y", dist.Normal(rate, 0.5), obs=y)
+
+    bound = from_numpyro(model, X, X[::-1], GROUP)
+    assert bound.separable
+    theta, z = random_values(bound, seed=3, scale=1.0)
+    whole = np.asarray(bound.log_local(theta, z))
+    for j in range(6):
+        b, t, y = np.asarray(z["b"][j]), np.asarray(X)[j == GROUP], np.asarray(X)[::-1][j == GROUP]
+        expected = -0.5 * np.sum(((b - np.asarray(theta["mu"])) / 0.5) ** 2 + np.log(np.pi / 2))
+        rate = b[0] + b[1] * t + b[2] * t**2
+        expected += -0.5 * np.sum(((y - rate) / 0.5) ** 2 + np.log(np.pi / 2))
+        np.testing.assert_allclose(whole[j], expected, rtol=1e-5)
+
+
 def test_units_that_share_terms_cannot_be_subsampled(key):
     bound = from_numpyro(rolled, X)
     with pytest.raises(ArgumentError, match=r"FreshDraws\(batch=5\) takes some of the 24 units"):

@@ -180,14 +180,14 @@ def _grouped(
 def _sites_along(
     sites: WholeSites, plate: str | None, size: int, latents: set[str]
 ) -> dict[str, int]:
-    """Sites with one term per entry of an axis, and which axis of their log probability it is."""
+    """Sites with one term per entry of an axis, and where it is in their elementwise terms."""
     found: dict[str, int] = {}
     for site in sites.sites:
         dims = [
             d for n, (d, s) in site.plates.items() if n == plate or (plate is None and s == size)
         ]
         if dims:
-            found[site.name] = dims[0]
+            found[site.name] = dims[0] - site.event
         elif site.name in latents or (plate is None and site.observed and site.leading == size):
             found[site.name] = 0
     return found

@@ -15,12 +15,14 @@ class SiteInfo:
         observed: whether it carries data.
         plates: the plates around it, name to (dim, size).
         leading: length of the first axis of its elementwise log density without plates, or None.
+        event: axes of the elementwise log density behind those of the plates, made by `to_event`.
     """
 
     name: str
     observed: bool
     plates: Mapping[str, tuple[int, int]]
     leading: int | None
+    event: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

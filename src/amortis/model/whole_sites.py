@@ -88,7 +88,8 @@ class _Recorder(Messenger):
         around = {f.name: (f.dim, f.size) for f in frames}
         terms = jnp.shape(jax.eval_shape(peel(msg["fn"]).log_prob, msg["value"]))
         leading = terms[0] if terms else None
-        self.sites.append(SiteInfo(name, bool(msg["is_observed"]), around, leading))
+        event = msg["fn"].event_dim - peel(msg["fn"]).event_dim
+        self.sites.append(SiteInfo(name, bool(msg["is_observed"]), around, leading, event))
         if msg["is_observed"]:
             return
         bijection = unconstrained_bijection(name, msg["fn"])
