@@ -146,8 +146,16 @@ def test_ctrl_c_keeps_the_best_state_and_writes_it(rows, tmp_path, monkeypatch, 
         assert archive["theta"].shape == (10,)
 
 
+@pytest.fixture
+def default_interrupt():
+    """A suite in the background of a shell ignores the signal, and its children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one child")
-def test_a_process_of_its_own_takes_the_signal(tmp_path, exact) -> None:
+def test_a_process_of_its_own_takes_the_signal(tmp_path, exact, default_interrupt) -> None:
     file = tmp_path / "rows.npz"
     np.savez(file, x=np.tile(exact.x, 500))  # large enough to run on for long after its first line
     more = ["--out", str(tmp_path / "o"), "--optimiser", "fresh:100000", "--draws", "1"]
@@ -156,8 +164,6 @@ def test_a_process_of_its_own_takes_the_signal(tmp_path, exact) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A suite in the background of a shell ignores the signal, and its children would inherit it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stderr is not None
         first = process.stderr.readline()
