@@ -6,7 +6,7 @@ Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` an
 
 from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
 from amortis.checking import check
-from amortis.diagnostics import Diagnosis, Finding, diagnose
+from amortis.diagnostics import Comparison, Diagnosis, Finding, compare, diagnose
 from amortis.families import DiagonalNormal, Point
 from amortis.fitting import Estimate, Fit, fit, infer, refine
 from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
@@ -30,6 +30,7 @@ __all__ = [
     "AmortisError",
     "ArgumentError",
     "ClosedFormEntropy",
+    "Comparison",
     "Constant",
     "Coupling",
     "DataError",
@@ -58,6 +59,7 @@ __all__ = [
     "Verdict",
     "Windowed",
     "check",
+    "compare",
     "diagnose",
     "fit",
     "from_density",

@@ -16,13 +16,9 @@ class Finding(enum.Enum):
     """What limits the fit; each member's value says it in one sentence."""
 
     EXACT = "q is the posterior: all importance weights are equal"
-    FINE = (
-        "the function is as good as a factor per datum, and the factors are close to the posterior"
-    )
-    FUNCTION_TOO_SMALL = "the inference function is too small here: factors of their own are better"
-    FAMILY_TOO_NARROW = (
-        "the function is good enough, but its factors are not close to the posterior"
-    )
+    FINE = "the function is as good as a factor per datum, and the factors fit the posterior"
+    FUNCTION_TOO_SMALL = "the inference function is too small here: a factor per datum is better"
+    FAMILY_TOO_NARROW = "the function is good enough, but its factors do not fit the posterior"
     GLOBALS_TOO_NARROW = "the locals are fine, but q of the globals does not fit the posterior"
     UNCERTAIN = "the gap is too noisy to say: ask for more draws"
 

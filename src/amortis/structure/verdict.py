@@ -157,6 +157,7 @@ _OPTIONS: dict[Kind, tuple[str, ...]] = {
     Kind.COUPLED: (
         "inference=Table(): factorized VI, a free factor per unit",
         "Windowed(MLP(), offsets) with a wide window: approximate, its gap shrinks with the width",
+        "amortis.refine of such a fit: a factor per unit, started at the function's output",
         "a family that is not factorized over units, or NUTS",
     ),
     Kind.HIDDEN: ("pass what differs between rows to the model as data, one entry per row",),
