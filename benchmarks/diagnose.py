@@ -89,7 +89,7 @@ def k_hat() -> list[Row]:
     found = amortis.diagnose(fitted, key=jax.random.key(1))
     index = np.linspace(0, _SIZE - 1, 200).astype(int)
     raw = fitted.guide.fitted_raw(fitted.variational, index)
-    noise = independent_noise(jax.random.key(2), fitted.guide, jax.random.key(3), 100_000, 200)
+    noise = independent_noise(fitted.guide, [2], [3], 100_000, 200)
     parts = (fitted.model, fitted.guide, fitted.variational)
     many = pareto_k(np.asarray(row_log_weights(*parts, raw, noise, index), np.float64).T)
     off = found.row_k[index] - many

@@ -4,7 +4,7 @@ import math
 import time
 from typing import Any
 
-import jax
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -12,18 +12,19 @@ from jaxtyping import Array, Float
 from amortis import numerics
 from amortis._errors import ArgumentError
 from amortis._require import require_count, require_key, require_kind
-from amortis._types import RandomKey, RowIndex
+from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.diagnostics.diagnosis import Diagnosis, Finding, WorstRow
 from amortis.diagnostics.paired import (
     antithetic_noise,
     independent_noise,
     mean_and_se,
     paired_gains,
+    seed_of,
 )
 from amortis.diagnostics.pareto import EXACT, TRUSTED, k_error, pareto_k
 from amortis.diagnostics.weights import global_log_weights, integrated_rows, row_log_weights
 from amortis.fitting import Estimate, Fit, optimal_rows, row_blocks, row_noise
-from amortis.guide import Noise
+from amortis.guide import Guide, Noise
 
 _RATIO_DRAWS = 1000
 _FEWEST_GLOBAL_DRAWS, _MOST_GLOBAL_DRAWS = 100, 1000
@@ -86,12 +87,20 @@ def diagnose(
     return _diagnosis(measured, tolerance, started)
 
 
+_GAP, _RATIOS, _GLOBALS = 1, 2, 3  # what noise is for
+
+
+@eqx.filter_jit
+def _raw(guide: Guide, variational: Parameters, index: RowIndex | None) -> Array:
+    return guide.fitted_raw(variational, index)
+
+
 class _Measured:
     """Collects what is measured block by block of rows."""
 
     def __init__(self, fitted: Fit, key: RandomKey, draws: int) -> None:
         self.fitted = fitted
-        self.optimum_key, self.gap_key, self.ratio_key, self.global_key = jax.random.split(key, 4)
+        self.key = key
         self.pairs = (draws + 1) // 2
         size = fitted.model.size
         self.totals = np.zeros(2 * self.pairs)
@@ -101,7 +110,9 @@ class _Measured:
         points = _NODES.get(guide.z.dimension, _RULE_POINTS)
         spent = _INTEGRATED_NUMBERS // (size * points)
         count = max(min(spent, _MOST_GLOBAL_DRAWS), _FEWEST_GLOBAL_DRAWS)
-        self.global_noise = jax.random.normal(self.global_key, (count, guide.theta.dimension))
+        self.global_noise = np.asarray(
+            independent_noise(guide, seed_of(key, _GLOBALS), seed_of(key), count, 0).theta
+        )
         self.integrals, self.inner_noise = np.zeros(count), 0.0
         self._done = np.zeros(size, bool)
 
@@ -116,15 +127,13 @@ class _Measured:
         parts = (fitted.model, fitted.guide, fitted.variational)
         place = np.arange(fitted.model.size) if index is None else np.asarray(index)
         fresh = ~self._done[place]  # the last block may overlap
-        raw = fitted.guide.fitted_raw(fitted.variational, index)
+        raw = _raw(fitted.guide, fitted.variational, index)
         block = int(place[0])
-        found = optimal_rows(
-            *parts, raw, row_noise(fitted.guide, self.optimum_key, len(place)), index
-        )
+        found = optimal_rows(*parts, raw, row_noise(fitted.guide, self.key, len(place)), index)
         noise = antithetic_noise(
-            jax.random.fold_in(self.gap_key, block),
             fitted.guide,
-            self.gap_key,
+            seed_of(self.key, _GAP),
+            seed_of(self.key, _GAP, 1 + block),
             self.pairs,
             len(place),
         )
@@ -133,9 +142,9 @@ class _Measured:
         self.totals += gains[:, fresh].sum(axis=1)
         self.settled[place] = np.asarray(found.settled)
         ratio_noise = independent_noise(
-            jax.random.fold_in(self.ratio_key, block),
             fitted.guide,
-            self.ratio_key,
+            seed_of(self.key, _RATIOS),
+            seed_of(self.key, _RATIOS, 1 + block),
             _RATIO_DRAWS,
             len(place),
         )
@@ -178,7 +187,7 @@ def _diagnosis(measured: _Measured, tolerance: float, started: float) -> Diagnos
     if is_density and measured.inner_noise <= _MOST_INNER_NOISE:
         evidence = _log_mean(log_weights)
         global_k = float(pareto_k(log_weights))
-    elbo = fitted.elbo(key=measured.gap_key, draws=2 * measured.pairs)
+    elbo = fitted.elbo(key=measured.key, draws=2 * measured.pairs)
     finding = _finding(measured, gap, global_k, tolerance)
     return Diagnosis(
         finding=finding,

@@ -1,6 +1,7 @@
 """What a change of the rows' factors gains, on draws that both share."""
 
 import math
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -51,29 +52,38 @@ def paired_gains(
     return jax.vmap(one)(noise)
 
 
-def antithetic_noise(
-    key: RandomKey, guide: Guide, globals_key: RandomKey, pairs: int, rows: int
-) -> Noise:
-    """Independent pairs of noise and its mirror image, pairs next to each other's halves.
+Seed = Sequence[int]
+"""Seeds NumPy's generator: noise is made on the host, since compiling its making costs more."""
+
+
+def seed_of(key: RandomKey, *place: int) -> Seed:
+    """The seed of some purpose, and of some block of rows."""
+    return [*np.asarray(jax.random.key_data(key)).tolist(), *place]
+
+
+def independent_noise(guide: Guide, shared: Seed, own: Seed, draws: int, rows: int) -> Noise:
+    """Independent standard normal noise.
 
     Args:
-        key: of the locals' noise.
         guide: tells dimensions.
-        globals_key: of the globals' noise, which blocks of rows have in common.
-        pairs: number of pairs; there are twice as many draws, mirrored ones in the second half.
+        shared: seed of the globals' noise, which blocks of rows have in common.
+        own: seed of the locals' noise.
+        draws: number of draws.
         rows: number of rows.
     """
-    half = independent_noise(key, guide, globals_key, pairs, rows)
-    theta, z = jnp.asarray(half.theta), jnp.asarray(half.z)
-    return Noise.equal(jnp.concatenate([theta, -theta]), jnp.concatenate([z, -z]))
+    dtype = jnp.result_type(float)
+    theta = np.random.default_rng(shared).standard_normal((draws, guide.theta.dimension))
+    z = np.random.default_rng(own).standard_normal((draws, rows, guide.z.dimension), np.float32)
+    weight = np.full(draws, 1.0 / draws, dtype)
+    return Noise(theta.astype(dtype), z.astype(dtype), weight)
 
 
-def independent_noise(
-    key: RandomKey, guide: Guide, globals_key: RandomKey, draws: int, rows: int
-) -> Noise:
-    """Independent noise; see `antithetic_noise`."""
-    theta = jax.random.normal(globals_key, (draws, guide.theta.dimension))
-    return Noise.equal(theta, jax.random.normal(key, (draws, rows, guide.z.dimension)))
+def antithetic_noise(guide: Guide, shared: Seed, own: Seed, pairs: int, rows: int) -> Noise:
+    """Pairs of noise and its mirror image, mirrored ones in the second half; see above."""
+    half = independent_noise(guide, shared, own, pairs, rows)
+    theta, z = np.asarray(half.theta), np.asarray(half.z)
+    weight = np.full(2 * pairs, 0.5 / pairs, theta.dtype)
+    return Noise(np.concatenate([theta, -theta]), np.concatenate([z, -z]), weight)
 
 
 def mean_and_se(

@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from amortis._types import Parameters, RowIndex
 from amortis.guide import Guide, Noise
@@ -45,7 +45,7 @@ def integrated_rows(
     guide: Guide,
     variational: Parameters,
     raw: Float[Array, "batch raw"],
-    theta_noise: Float[Array, "draws d_theta"],
+    theta_noise: Float[ArrayLike, "draws d_theta"],
     rule: Noise,
     index: RowIndex | None,
 ) -> tuple[Float[Array, "draws batch"], Float[Array, "draws batch"]]:
@@ -82,7 +82,7 @@ def integrated_rows(
         second = jax.nn.logsumexp(2.0 * ratios + jnp.log(float(points)), axis=0)
         return total, jnp.expm1(jnp.maximum(second - 2.0 * total, 0.0))
 
-    return jax.lax.map(at, theta_noise)
+    return jax.lax.map(at, jnp.asarray(theta_noise))
 
 
 @eqx.filter_jit
@@ -90,7 +90,7 @@ def global_log_weights(
     model: LatentModel,
     guide: Guide,
     variational: Parameters,
-    theta_noise: Float[Array, "draws d_theta"],
+    theta_noise: Float[ArrayLike, "draws d_theta"],
 ) -> Float[Array, " draws"]:
     r"""$\log p(\theta) - \log q(\theta)$ on the unconstrained scale, in nats."""
 
@@ -100,4 +100,4 @@ def global_log_weights(
         log_q = guide.global_family.log_density(variational["globals"], value)
         return model.log_prior(theta) - log_q
 
-    return jax.lax.map(one, theta_noise)
+    return jax.lax.map(one, jnp.asarray(theta_noise))
