@@ -1,6 +1,5 @@
 """Derivatives of the smoothed function follow whatever two inputs meet in, and nothing else."""
 
-import asdex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +10,9 @@ from amortis import check
 from amortis.structure import Evidence, Kind
 from amortis.structure.smoothing import NotFollowedError, smoothed
 from tests.structure.corners import hierarchy
+
+# asdex 0.5.2 cannot be imported with the JAX 0.12 that Python 3.12 gets; nothing is proved there.
+asdex = pytest.importorskip("asdex", exc_type=ImportError)
 
 PAIRED = {
     "where": lambda z: jnp.where(z[0] > z[1], 0.0, -3.0),

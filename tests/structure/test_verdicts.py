@@ -126,6 +126,7 @@ def test_structure_that_depends_on_values_is_refused(name):
 
 
 def test_two_units_are_proved():
+    pytest.importorskip("asdex", exc_type=ImportError)
     x = np.array([0.3, -1.2], np.float32)
     with jax.numpy_dtype_promotion("standard"):
         assert check(CASES["two_units"].model, x).evidence is Evidence.PROVED
