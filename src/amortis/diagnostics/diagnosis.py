@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from amortis.diagnostics.collapse import Collapse
+from amortis.diagnostics.held_out import HeldOut
 from amortis.diagnostics.pareto import EXACT, TRUSTED
+from amortis.diagnostics.ratios import influence_error
 from amortis.fitting import Estimate
 
 
@@ -19,6 +22,7 @@ class Finding(enum.Enum):
     FINE = "the function is as good as a factor per datum, and the factors fit the posterior"
     FUNCTION_TOO_SMALL = "the inference function is too small here: a factor per datum is better"
     FAMILY_TOO_NARROW = "the function is good enough, but its factors do not fit the posterior"
+    UNITS_TIED = "nothing is lost by the function, but units touch each other and q parts them"
     GLOBALS_TOO_NARROW = "the locals are fine, but q of the globals does not fit the posterior"
     UNCERTAIN = "the gap is too noisy to say: ask for more draws"
 
@@ -51,12 +55,21 @@ class Diagnosis:
         gap: what factors of their own would gain with $q(\theta)$ held, in nats, total.
         row_gaps: the same for each datum, in nats; noisy where small.
         row_gap_ses: their standard errors.
+            NaN, as all that is by row, where units touch each other.
         row_k: Pareto k-hat of each datum's factor, `-inf` where it is exact.
-        global_k: k-hat of $q(\theta)$ with the locals summed out; NaN where it was not measured.
+        own_k: the same of the factor that is optimal for it, where `row_k` is above 0.7.
+        influence_k: k-hat of $1/p(x_n\mid\theta)$ under $q(\theta)$; data where it is above 0.7
+            move the globals by more than importance weighting can undo. NaN where not measured.
+        global_k: k-hat of $q(\theta)$ with the locals summed out, or of all latents together where
+            units touch each other; NaN where it was not measured.
         elbo: the evidence lower bound of the fit, in nats, total.
         evidence: log p(x) by importance weighting, a lower bound in expectation; None where it
             was not measured.
         worst: the data with the largest gaps.
+        collapse: what each latent coordinate learns from the data.
+        held_out: the same on held-out data; None if there were none.
+        reference_gain: ELBO of the reference less that of the fit, on common draws, in nats, total;
+            None if there was none. Of `refine(fitted)` it is the gap with q(theta) optimised again.
         unsettled: data whose own optimum was not found; their gaps are lower bounds.
         next_steps: calls that would help.
         seconds: time it took.
@@ -69,10 +82,15 @@ class Diagnosis:
     row_gaps: Float[np.ndarray, " rows"]
     row_gap_ses: Float[np.ndarray, " rows"]
     row_k: Float[np.ndarray, " rows"]
+    own_k: Float[np.ndarray, " rows"]
+    influence_k: Float[np.ndarray, " rows"]
     global_k: float
     elbo: Estimate
     evidence: Estimate | None
     worst: tuple[WorstRow, ...]
+    collapse: Collapse
+    held_out: HeldOut | None
+    reference_gain: Estimate | None
     unsettled: int
     next_steps: tuple[str, ...]
     seconds: float
@@ -85,7 +103,22 @@ class Diagnosis:
     @property
     def untrusted(self) -> int:
         """Number of data with k-hat above 0.7."""
-        return int(np.sum(~(self.row_k <= TRUSTED)))
+        return int(np.sum(self.row_k > TRUSTED))
+
+    @property
+    def blamed_on_function(self) -> int:
+        """Number of data with k-hat above 0.7 that a factor of their own would bring below."""
+        return int(np.sum((self.row_k > TRUSTED) & (self.own_k <= TRUSTED)))
+
+    @property
+    def influential(self) -> int:
+        """Number of data that the globals hang on: see whether the model fits these data."""
+        return int(np.sum(self.influence_k - influence_error(TRUSTED) > TRUSTED))
+
+    @property
+    def by_row(self) -> bool:
+        """Whether units could be measured one by one."""
+        return not np.isnan(self.row_gaps).all()
 
     @property
     def inference_gap(self) -> Estimate | None:
@@ -106,6 +139,8 @@ class Diagnosis:
             "row_gaps": [_plain(v) for v in self.row_gaps.tolist()],
             "row_gap_ses": [_plain(v) for v in self.row_gap_ses.tolist()],
             "row_k": [_plain(v) for v in self.row_k.tolist()],
+            "own_k": [_plain(v) for v in self.own_k.tolist()],
+            "influence_k": [_plain(v) for v in self.influence_k.tolist()],
             "global_k": _plain(self.global_k),
             "elbo": _plain_estimate(self.elbo),
             "evidence": None if self.evidence is None else _plain_estimate(self.evidence),
@@ -118,6 +153,11 @@ class Diagnosis:
                 }
                 for row in self.worst
             ],
+            "collapse": self.collapse.to_dict(),
+            "held_out": None if self.held_out is None else self.held_out.to_dict(),
+            "reference_gain": (
+                None if self.reference_gain is None else _plain_estimate(self.reference_gain)
+            ),
             "unsettled": self.unsettled,
             "next_steps": list(self.next_steps),
             "seconds": self.seconds,
@@ -150,18 +190,75 @@ def _sentences(diagnosis: Diagnosis) -> list[str]:
         lines.append(
             f"  evidence {diagnosis.evidence}, so q is {inference.mean:.3g} nats from the posterior"
         )
-    if diagnosis.unsettled:
-        lines.append(f"  note     the own optimum of {diagnosis.unsettled} data was not found")
+    if diagnosis.reference_gain is not None:
+        gain = diagnosis.reference_gain
+        lines.append(f"  other    the reference is {gain.mean:.4g} ± {gain.se:.1g} nats ahead")
+    if diagnosis.held_out is not None:
+        lines.append(f"  held out {_held_out_sentence(diagnosis.held_out)}")
+    lines.append(f"  latents  {_latents_sentence(diagnosis.collapse)}")
+    lines += [f"  note     {note}" for note in _notes(diagnosis)]
     if diagnosis.finding is Finding.FUNCTION_TOO_SMALL:
         for row in diagnosis.worst[:3]:
             inputs = ", ".join(f"{n} = {v:.3g}" for n, v in list(row.inputs.items())[:4])
-            lines.append(f"  worst    datum {row.index}: {row.gap:.3g} nats, at {inputs}")
+            place = f", at {inputs}" if inputs else ""
+            lines.append(f"  worst    datum {row.index}: {row.gap:.3g} nats{place}")
     lines += [f"  next     {step}" for step in diagnosis.next_steps]
     lines.append(f"  took     {diagnosis.seconds:.1f} s")
     return lines
 
 
+def _held_out_sentence(held_out: HeldOut) -> str:
+    gap, elbo, fitted = held_out.gap, held_out.elbo, held_out.fitted_elbo
+    return (
+        f"gap {gap.mean:.2g} ± {gap.se:.1g} per datum on {held_out.size} data; elbo "
+        f"{elbo.mean:.4g} ± {elbo.se:.1g} per datum beside {fitted.mean:.4g} ± {fitted.se:.1g} on "
+        f"the fitted; k-hat above {TRUSTED} for {held_out.untrusted}"
+    )
+
+
+def _latents_sentence(collapse: Collapse) -> str:
+    kl = collapse.kl[np.isfinite(collapse.kl)]
+    spread = f", KL to the prior {kl.min():.2g} to {kl.max():.2g} nats per datum" if len(kl) else ""
+    if len(kl) == 1:
+        spread = f", KL to the prior {kl[0]:.2g} nats per datum"
+    return (
+        f"{int(collapse.active.sum())} of {len(collapse.active)} active{spread}; information "
+        f"{collapse.mutual_information:.2g} of at most {collapse.most_information:.2g} nats"
+    )
+
+
+def _notes(diagnosis: Diagnosis) -> list[str]:
+    notes: list[str] = []
+    if diagnosis.unsettled:
+        notes.append(f"the own optimum of {diagnosis.unsettled} data was not found")
+    if diagnosis.untrusted:
+        function = diagnosis.blamed_on_function
+        family = diagnosis.untrusted - function
+        notes.append(
+            f"of the {diagnosis.untrusted} data above {TRUSTED} a factor of their own would bring "
+            f"{function} below (the function's fault); the other {family} no factor of this family "
+            f"(the approximation's)"
+        )
+    if diagnosis.influential:
+        largest = int(np.nanargmax(diagnosis.influence_k))
+        notes.append(
+            f"the globals hang on {diagnosis.influential} data, most on datum {largest}: does the "
+            f"model fit them?"
+        )
+    inactive = [
+        n for n, a in zip(diagnosis.collapse.names, diagnosis.collapse.active, strict=True) if not a
+    ]
+    if inactive:
+        more = ", …" if len(inactive) > 4 else ""
+        notes.append(f"q of {', '.join(inactive[:4])}{more} hardly depends on the data")
+    return notes
+
+
 def _k_sentence(diagnosis: Diagnosis) -> str:
+    if not diagnosis.by_row:
+        if math.isnan(diagnosis.global_k):
+            return "not measured"
+        return f"{diagnosis.global_k:.2f} of all latents together"
     if (diagnosis.row_k == EXACT).all():
         rows = "all data exact"
     else:

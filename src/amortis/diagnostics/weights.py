@@ -93,11 +93,32 @@ def global_log_weights(
     theta_noise: Float[ArrayLike, "draws d_theta"],
 ) -> Float[Array, " draws"]:
     r"""$\log p(\theta) - \log q(\theta)$ on the unconstrained scale, in nats."""
+    # Where all rows have to be handed over, they are; their locals do not enter.
+    rows = None if model.separable else model.data
+    z = None if model.separable else model.zeros(model.size)
 
     def one(noise: Float[Array, " d_theta"]) -> Float[Array, ""]:
         value = guide.global_family.sample(variational["globals"], noise)
         theta = guide.theta.split(value)
         log_q = guide.global_family.log_density(variational["globals"], value)
-        return model.log_prior(theta) - log_q
+        return model.log_prior(theta, z, rows) - log_q
 
     return jax.lax.map(one, jnp.asarray(theta_noise))
+
+
+@eqx.filter_jit
+def joint_log_weights(
+    model: LatentModel,
+    guide: Guide,
+    variational: Parameters,
+    raw: Float[Array, "rows raw"],
+    noise: Noise,
+) -> Float[Array, " draws"]:
+    r"""$\log p(\theta, z, x) - \log q(\theta, z)$ on the unconstrained scale, in nats."""
+
+    def one(noise: Noise) -> Float[Array, ""]:
+        theta, z = guide.sample(variational, raw, noise)
+        log_q, rows_log_q = guide.log_density(variational, raw, theta, z)
+        return model.log_joint(theta, z) - log_q - jnp.sum(rows_log_q)
+
+    return jax.lax.map(one, noise)

@@ -5,9 +5,28 @@ Short on purpose: anything that computes belongs to a room below.
 
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.fit import fit
+from amortis.fitting.gap import Gap, amortization_gap, blocks_of, raw_of, separated
 from amortis.fitting.infer import infer
+from amortis.fitting.paired import independent_noise, mean_and_se, seed_of
 from amortis.fitting.record import Fit
 from amortis.fitting.refine import refine
 from amortis.fitting.row_optima import optimal_rows, row_blocks, row_noise
 
-__all__ = ["Estimate", "Fit", "fit", "infer", "optimal_rows", "refine", "row_blocks", "row_noise"]
+__all__ = [
+    "Estimate",
+    "Fit",
+    "Gap",
+    "amortization_gap",
+    "blocks_of",
+    "fit",
+    "independent_noise",
+    "infer",
+    "mean_and_se",
+    "optimal_rows",
+    "raw_of",
+    "refine",
+    "row_blocks",
+    "row_noise",
+    "seed_of",
+    "separated",
+]

@@ -67,6 +67,24 @@ class Fit(eqx.Module):
         Raises:
             ArgumentError: draws below one.
         """
+        every = self.elbo_pairs(key=key, draws=draws)
+        pairs = len(every)
+        se = float(every.std(ddof=1) / math.sqrt(pairs)) if pairs > 1 else math.nan
+        return Estimate(float(every.mean()), se)
+
+    def elbo_pairs(self, *, key: RandomKey, draws: int = 64) -> Float[np.ndarray, " pairs"]:
+        """The values that `elbo` averages: one for each antithetic pair, in nats, total.
+
+        Fits of one model see the same noise under the same key, so that their pairs can be
+        subtracted.
+
+        Args:
+            key: random key.
+            draws: number of draws, at least one; an odd number is rounded up to pairs.
+
+        Raises:
+            ArgumentError: draws below one.
+        """
         require_key(key)
         require_count("number of", "draws", draws, "ask for more")
         pairs = (draws + 1) // 2
@@ -76,9 +94,7 @@ class Fit(eqx.Module):
             count = min(per_block, pairs - start)
             block_key = jax.random.fold_in(key, i)
             values.append(np.asarray(_pair_elbos(self._arrays(), block_key, count), np.float64))
-        every = np.concatenate(values)
-        se = float(every.std(ddof=1) / math.sqrt(pairs)) if pairs > 1 else math.nan
-        return Estimate(float(every.mean()), se)
+        return np.concatenate(values)
 
     def posterior(self, *, key: RandomKey, draws: int = 1000) -> dict[str, np.ndarray]:
         """Draws of all latents on the constrained scale, and of the model's deterministic sites.

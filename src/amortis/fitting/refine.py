@@ -1,19 +1,19 @@
 """`refine`: semi-amortized inference, a factor per datum that starts at the function's output."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike, Int
 
 from amortis._errors import ArgumentError
 from amortis._require import require_callable, require_key, require_kind
 from amortis._types import RandomKey
 from amortis.fitting.choose import choose_gradient, choose_method
+from amortis.fitting.held_table import table_at, with_globals_held
 from amortis.fitting.record import Fit
 from amortis.fitting.row_optima import OPTIMISED_DRAWS, optimal_rows, row_blocks, row_noise
-from amortis.guide import Guide
 from amortis.inference_functions import Table
 from amortis.objectives import NegativeElbo
 from amortis.optimise import AbstractMethod, Monitor, minimise
@@ -25,6 +25,7 @@ def refine(
     fitted: Fit,
     *,
     key: RandomKey,
+    rows: Int[ArrayLike, " some"] | None = None,
     optimiser: AbstractMethod | None = None,
     monitor: Monitor | None = None,
 ) -> Fit:
@@ -33,12 +34,16 @@ def refine(
     Semi-amortized variational inference: the amortized fit is the start of factorized inference,
     $\nu_n = f_\phi(w_n)$, which then is free to close the amortization gap. From here F-VI does not
     get stuck where it does from random starts, and it closes gaps that no function can close, as of
-    models whose locals touch each other. New data that `infer` has bound are refined with
-    $q(\theta)$ held, each on its own.
+    models whose locals touch each other.
+
+    Some rows only, such as the worst that `diagnose` names, and new data that `infer` has bound,
+    are refined with $q(\theta)$ held: each row by damped Newton steps of its own, and all together
+    where units touch each other.
 
     Args:
         fitted: any fit.
         key: random key.
+        rows: positions of the data to refine; all of them if left out.
         optimiser: how to optimise; chosen from the model's size if left out.
         monitor: called after every block of iterations, as by `fit`.
 
@@ -47,8 +52,8 @@ def refine(
         its factors are the function's outputs.
 
     Raises:
-        ArgumentError: something other than a fit, a key of the old kind, or new data of a model
-            whose units touch each other.
+        ArgumentError: something other than a fit, a key of the old kind, positions that are not in
+            the data, or some rows of a model whose units touch each other.
 
     References:
         Kim et al., *Semi-Amortized Variational Autoencoders* (2018); Margossian & Blei (2024), §5.
@@ -57,24 +62,47 @@ def refine(
     require_key(key)
     if monitor is not None:
         require_callable("monitor", monitor)
+    chosen = None if rows is None else _positions(fitted, rows)
     noise_key, compare_key = jax.random.split(key)
-    old = fitted.guide
-    guide = Guide.for_model(fitted.model, Table(), old.global_family, old.local_family)
-    guide = dataclasses.replace(guide, offset=old.offset)
-    start = {
-        "globals": fitted.variational["globals"],
-        "locals": old.fitted_raw(fitted.variational, None) - guide.offset,
-    }
+    table = table_at(fitted)
+    if fitted.model.separable and (fitted.held or chosen is not None):
+        return _by_row(table, noise_key, chosen)
     if fitted.held:
-        return _refine_held(fitted, guide, start, noise_key)
-    method = choose_method(fitted.model, Table()) if optimiser is None else optimiser
-    loss = NegativeElbo(fitted.model, guide, choose_gradient(method))
-    starts = jax.tree.map(lambda leaf: leaf[None], start)
-    outcome = minimise(method, loss, starts, key=noise_key, monitor=monitor)
-    refined = Fit(fitted.model, guide, outcome.parameters, outcome.status, outcome.history)
-    before = dataclasses.replace(refined, variational=start)
+        refined = with_globals_held(table, noise_key, optimiser, monitor)
+    else:
+        refined = _all_together(table, noise_key, optimiser, monitor)
+    before = dataclasses.replace(refined, variational=table.variational)
     gained = _elbo(refined, compare_key) - _elbo(before, compare_key)
     return refined if np.isfinite(gained) and gained >= 0.0 else before
+
+
+def _positions(fitted: Fit, rows: Int[ArrayLike, " some"]) -> Int[np.ndarray, " some"]:
+    found, size = np.asarray(rows), fitted.model.size
+    if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
+        raise ArgumentError(
+            f"rows has shape {found.shape} and type {found.dtype}; expected positions of data, as "
+            f"in rows=[3, 17]"
+        )
+    if found.min() < 0 or found.max() >= size:
+        outside = found.min() if found.min() < 0 else found.max()
+        raise ArgumentError(f"rows names datum {outside}; expected positions from 0 to {size - 1}")
+    if not fitted.model.separable:
+        raise ArgumentError(
+            f"rows names {len(found)} units of {fitted.model.plate!r}, which cannot be evaluated "
+            f"apart; expected all of them: leave rows out"
+        )
+    return found
+
+
+def _all_together(
+    table: Fit, key: RandomKey, optimiser: AbstractMethod | None, monitor: Monitor | None
+) -> Fit:
+    """Factorized inference of globals and locals from the function's output."""
+    method = choose_method(table.model, Table()) if optimiser is None else optimiser
+    loss = NegativeElbo(table.model, table.guide, choose_gradient(method))
+    starts = jax.tree.map(lambda leaf: leaf[None], table.variational)
+    outcome = minimise(method, loss, starts, key=key, monitor=monitor)
+    return Fit(table.model, table.guide, outcome.parameters, outcome.status, outcome.history)
 
 
 def _elbo(fitted: Fit, key: RandomKey) -> float:
@@ -82,20 +110,23 @@ def _elbo(fitted: Fit, key: RandomKey) -> float:
     return fitted.elbo(key=key, draws=_COMPARED_DRAWS).mean
 
 
-def _refine_held(fitted: Fit, guide: Guide, start: dict[str, Any], key: RandomKey) -> Fit:
-    """Every row's own optimum, block by block, with the globals as they are."""
-    model = fitted.model
-    if not model.separable:
-        raise ArgumentError(
-            f"the units of {model.plate!r} touch each other, so that new ones cannot be refined "
-            f"with the globals held; expected a model that `check` calls POINTWISE or GROUPED"
-        )
-    table = np.array(start["locals"])
-    held = dataclasses.replace(fitted, guide=guide, variational=start)
-    for index in row_blocks(model, OPTIMISED_DRAWS * max(guide.z.dimension, 1)):
+def _by_row(table: Fit, key: RandomKey, chosen: Int[np.ndarray, " some"] | None) -> Fit:
+    """The optimum of every row, or of some, block by block, with the globals as they are."""
+    model, guide, start = table.model, table.guide, table.variational
+    locals_ = np.array(start["locals"])
+    for index in _blocks(table, chosen):
         place = np.arange(model.size) if index is None else np.asarray(index)
         raw = guide.fitted_raw(start, index)
         noise = row_noise(guide, key, len(place))
         found = optimal_rows(model, guide, start, raw, noise, index)
-        table[place] = np.asarray(found.raw - guide.offset)
-    return dataclasses.replace(held, variational={**start, "locals": jnp.asarray(table)})
+        locals_[place] = np.asarray(found.raw - guide.offset)
+    return dataclasses.replace(table, variational={**start, "locals": jnp.asarray(locals_)})
+
+
+def _blocks(table: Fit, chosen: Int[np.ndarray, " some"] | None) -> list[jnp.ndarray | None]:
+    per_row = OPTIMISED_DRAWS * max(table.guide.z.dimension, 1)
+    blocks = row_blocks(table.model, per_row)
+    if chosen is None:
+        return blocks
+    most = table.model.size if blocks[0] is None else len(blocks[0])
+    return [jnp.asarray(chosen[i : i + most]) for i in range(0, len(chosen), most)]

@@ -9,6 +9,7 @@ from amortis.model.from_numpyro import from_numpyro
 from amortis.model.inputs import Inputs, Membership, Series
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.model.numpyro_joint import joint_of
+from amortis.model.path_density import by_unit
 
 __all__ = [
     "AbstractDensity",
@@ -17,6 +18,7 @@ __all__ = [
     "LogTerms",
     "Membership",
     "Series",
+    "by_unit",
     "from_density",
     "from_numpyro",
     "joint_of",

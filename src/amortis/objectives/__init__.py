@@ -6,11 +6,13 @@ Brings a model and a guide together; hands optimisers a loss that knows how to m
 from amortis.objectives.elbo import elbo_draws
 from amortis.objectives.fixed_noise import coupled_draws, fixed_noise
 from amortis.objectives.gradients import AbstractGradient, ClosedFormEntropy, StickTheLanding
+from amortis.objectives.held_globals import HeldGlobals
 from amortis.objectives.loss import NegativeElbo
 
 __all__ = [
     "AbstractGradient",
     "ClosedFormEntropy",
+    "HeldGlobals",
     "NegativeElbo",
     "StickTheLanding",
     "coupled_draws",
