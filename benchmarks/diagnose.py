@@ -19,10 +19,10 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 from rows import Row, measure, row  # noqa: E402
 
 import amortis  # noqa: E402
-from amortis.fitting import independent_noise  # noqa: E402
 from amortis.diagnostics.pareto import pareto_k  # noqa: E402
 from amortis.diagnostics.weights import row_log_weights  # noqa: E402
 from amortis.experiments import linear, nonlinear  # noqa: E402
+from amortis.fitting import independent_noise  # noqa: E402
 
 _SEEDS, _SIZE = 100, 10_000
 

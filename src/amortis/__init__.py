@@ -8,10 +8,10 @@ from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
 from amortis.checking import check
 from amortis.diagnostics import Comparison, Diagnosis, Finding, compare, diagnose
 from amortis.families import DiagonalNormal, Point
-from amortis.fitting import Estimate, Fit, fit, infer, refine
+from amortis.fitting import Capacity, Estimate, Fit, fit, infer, refine
 from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
 from amortis.model import LatentModel, from_density, from_numpyro
-from amortis.objectives import ClosedFormEntropy, StickTheLanding
+from amortis.objectives import ClosedFormEntropy, SemiAmortized, StickTheLanding
 from amortis.optimise import (
     FixedDraws,
     FreshDraws,
@@ -29,6 +29,7 @@ __all__ = [
     "MLP",
     "AmortisError",
     "ArgumentError",
+    "Capacity",
     "ClosedFormEntropy",
     "Comparison",
     "Constant",
@@ -52,6 +53,7 @@ __all__ = [
     "Point",
     "Polynomial",
     "Progress",
+    "SemiAmortized",
     "SetNetwork",
     "Status",
     "StickTheLanding",

@@ -124,8 +124,9 @@ def _divergences(fitted: Fit, key: RandomKey, draws: int) -> Float[np.ndarray, "
     noise = jax.tree.map(lambda leaf: jnp.concatenate([leaf, -leaf]), half)
     raw = raw_of(guide, fitted.variational, None)
     sites = axes[0].sites
+    held = {"globals": fitted.variational["globals"]}
     found = _mean_log_ratios(
-        _Known(joint), guide, fitted.variational, raw, noise, dict(joint.arrays), dict(sites)
+        _Known(joint), guide.factors(), held, raw, noise, dict(joint.arrays), dict(sites)
     )
     parts: list[np.ndarray] = []
     for name, shape in guide.z.shapes.items():

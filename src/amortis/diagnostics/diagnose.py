@@ -15,6 +15,7 @@ from amortis.diagnostics.held_out import HeldOut, held_out_by, require_held_out
 from amortis.diagnostics.pareto import EXACT, TRUSTED, k_error
 from amortis.diagnostics.ratios import Ratios, ratios_by_row, ratios_of_whole
 from amortis.fitting import Estimate, Fit, Gap, amortization_gap, separated
+from amortis.inference_functions import described
 
 _SHARE = 0.01
 """Share of data with k-hat above 0.7 from which the factors count as too narrow."""
@@ -74,6 +75,15 @@ def diagnose(
         'FINE'
     """
     started = time.perf_counter()
+    _require_arguments(fitted, key, draws, tolerance)
+    if held_out is not None:
+        require_held_out(fitted, held_out)
+    if reference is not None:
+        _require_reference(fitted, reference)
+    return _diagnosis(fitted, key, draws, tolerance, held_out, reference, started)
+
+
+def _require_arguments(fitted: object, key: object, draws: int, tolerance: float) -> None:
     require_kind("fitted", fitted, Fit, "amortis.fit(model, key=key)")
     require_key(key)
     require_count("number of", "draws", draws, "ask for more")
@@ -81,10 +91,18 @@ def diagnose(
         raise ArgumentError(f"number of draws is {draws}; expected at least 8: ask for more")
     if not tolerance > 0:
         raise ArgumentError(f"tolerance is {tolerance}; expected nats per datum above zero")
-    if held_out is not None:
-        require_held_out(fitted, held_out)
-    if reference is not None:
-        _require_reference(fitted, reference)
+
+
+def _diagnosis(
+    fitted: Fit,
+    key: RandomKey,
+    draws: int,
+    tolerance: float,
+    held_out: Fit | None,
+    reference: Fit | None,
+    started: float,
+) -> Diagnosis:
+    """Gap, then ratios at the function's output and at the optima, then what follows from them."""
     gap = amortization_gap(fitted, key=key, draws=draws)
     model = separated(fitted)
     if model is None:
@@ -161,7 +179,7 @@ def _next_steps(
         refine = (
             "amortis.refine(fitted, key=key): a factor per datum, started at the function's output"
         )
-        larger = f"amortis.fit(model, key=key, tolerance={tolerance:g}): grow {function}"
+        larger = f"amortis.fit(model, key=key, tolerance={tolerance:g}): grow {described(function)}"
         return (refine,) if tied or function.owns_rows else (refine, larger)
     if finding is Finding.UNCERTAIN:
         return ("amortis.diagnose(fitted, key=key, draws=...) with more draws",)

@@ -117,7 +117,8 @@ class _Measured:
 
     @property
     def parts(self) -> tuple[LatentModel, Guide, dict[str, object]]:
-        return self.model, self.fitted.guide, self.fitted.variational
+        held = {"globals": self.fitted.variational["globals"]}
+        return self.model, self.fitted.guide.factors(), held
 
     def measure(
         self,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from amortis import numerics
-from amortis.diagnostics.pareto import EXACT, ROUNDING, shape_of, shrunk, tail_count
+from amortis.diagnostics.pareto import EXACT, LIGHT, ROUNDING, shape_of, shrunk, tail_count
 from amortis.guide import Guide, Noise
 
 NOMINAL_DRAWS = 100_000
@@ -115,7 +115,7 @@ def _fitted(
     below = np.cumsum(share, axis=1) < 0.25
     quartile = exceed[rows, np.minimum(below.sum(axis=1), most - 1)]
     k = np.zeros(len(usable))
-    spread = (exceed[:, -1] > 1e-12 * cut) & ~flat
+    spread = (exceed[:, -1] > LIGHT * cut) & ~flat
     k[spread] = shape_of(exceed[spread], share[spread], quartile[spread], count)
     k = np.where(flat, EXACT, shrunk(k, count))
     return np.where(finite, k, np.inf)

@@ -6,6 +6,8 @@ from jaxtyping import Array, Float
 from amortis import numerics
 from amortis.families.interface import AbstractFamily
 
+_LONGEST_STEP = 2.0
+
 
 class DiagonalNormal(AbstractFamily):
     r"""Independent normals: $u_j = m_j + e^{\rho_j}\epsilon_j$ with raw parameters $(m, \rho)$."""
@@ -44,6 +46,16 @@ class DiagonalNormal(AbstractFamily):
     def from_coordinates(self, coordinates: Float[Array, " raw"]) -> Float[Array, " raw"]:
         mean, sd = jnp.split(coordinates, 2)
         return jnp.concatenate([mean, jnp.log(jnp.abs(sd))])
+
+    def natural_step(
+        self, raw: Float[Array, " raw"], gradient: Float[Array, " raw"]
+    ) -> Float[Array, " raw"]:
+        # The Fisher information of (m, log s) is diag(1/s^2, 2).
+        sd = jnp.exp(jnp.split(raw, 2)[1])
+        of_mean, of_log_sd = jnp.split(gradient, 2)
+        longest = _LONGEST_STEP
+        shift = sd * jnp.clip(sd * of_mean, -longest, longest)
+        return jnp.concatenate([shift, jnp.clip(0.5 * of_log_sd, -longest, longest)])
 
     def unsettled(
         self, coordinates: Float[Array, " raw"], gradient: Float[Array, " raw"]

@@ -57,6 +57,20 @@ class AbstractFamily(eqx.Module):
         """Raw parameters from search coordinates."""
 
     @abstractmethod
+    def natural_step(
+        self, raw: Float[Array, " raw"], gradient: Float[Array, " raw"]
+    ) -> Float[Array, " raw"]:
+        r"""$F(\nu)^{-1} g$, the direction of steepest ascent in nats, at most two sds long.
+
+        Args:
+            raw: raw parameters.
+            gradient: of some objective in nats.
+
+        Returns:
+            The step, coordinate by coordinate bounded to two sds in means and two in log sds.
+        """
+
+    @abstractmethod
     def unsettled(
         self, coordinates: Float[Array, " raw"], gradient: Float[Array, " raw"]
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:

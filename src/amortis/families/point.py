@@ -49,6 +49,11 @@ class Point(AbstractFamily):
     def from_coordinates(self, coordinates: Float[Array, " raw"]) -> Float[Array, " raw"]:
         return coordinates
 
+    def natural_step(
+        self, raw: Float[Array, " raw"], gradient: Float[Array, " raw"]
+    ) -> Float[Array, " raw"]:
+        return gradient  # a point has no Fisher information of its own
+
     def unsettled(
         self, coordinates: Float[Array, " raw"], gradient: Float[Array, " raw"]
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:

@@ -3,6 +3,7 @@
 Short on purpose: anything that computes belongs to a room below.
 """
 
+from amortis.fitting.capacity_record import Capacity, CapacityStep
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.fit import fit
 from amortis.fitting.gap import Gap, amortization_gap, blocks_of, raw_of, separated
@@ -13,6 +14,8 @@ from amortis.fitting.refine import refine
 from amortis.fitting.row_optima import optimal_rows, row_blocks, row_noise
 
 __all__ = [
+    "Capacity",
+    "CapacityStep",
     "Estimate",
     "Fit",
     "Gap",

@@ -1,6 +1,5 @@
 """`fit`: from a model to an amortized posterior."""
 
-import dataclasses
 import math
 
 import equinox as eqx
@@ -9,16 +8,23 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from amortis._errors import ArgumentError, NonFiniteDensityError
-from amortis._require import require_callable, require_count, require_key, require_kind
+from amortis._require import (
+    require_callable,
+    require_count,
+    require_key,
+    require_kind,
+    require_positive,
+)
 from amortis._types import Parameters, RandomKey
 from amortis.checking import check
 from amortis.families import AbstractFamily, DiagonalNormal
+from amortis.fitting.capacity import Choices, to_tolerance
 from amortis.fitting.choose import choose_gradient, choose_inference, choose_method
 from amortis.fitting.record import Fit
 from amortis.guide import Guide
 from amortis.inference_functions import AbstractInferenceFunction
 from amortis.model import LatentModel
-from amortis.objectives import AbstractGradient, NegativeElbo
+from amortis.objectives import AbstractGradient, NegativeElbo, SemiAmortized, SemiAmortizedElbo
 from amortis.optimise import AbstractMethod, FreshDraws, Monitor, Status, minimise
 
 _START_LOG_SDS = (0.0, -2.0, -4.0, -6.0)
@@ -34,7 +40,9 @@ def fit(
     locals_: AbstractFamily | None = None,
     optimiser: AbstractMethod | None = None,
     gradient: AbstractGradient | None = None,
+    objective: SemiAmortized | None = None,
     restarts: int = 1,
+    tolerance: float | None = None,
     monitor: Monitor | None = None,
 ) -> Fit:
     r"""Fit $q(\theta)\prod_n q(z_n; f(x_n))$ by maximising the evidence lower bound.
@@ -54,7 +62,12 @@ def fit(
         locals_: the factor of one row's locals; by default `DiagonalNormal()`.
         optimiser: `FixedDraws(...)` or `FreshDraws(...)`; by default chosen from the sizes.
         gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
+        objective: `SemiAmortized(...)` trains the function to be a good start for steps of each
+            row's own; by default the ELBO of the function's output.
         restarts: starts that are run together; the best is kept.
+        tolerance: amortization gap, in nats per datum, down to which the inference function is
+            grown; what was tried is in the fit's `capacity`. Where units touch each other it ends
+            in `refine`. Left out, the function stays as it is.
         monitor: called after every block of steps; see `Monitor`.
 
     Returns:
@@ -77,24 +90,36 @@ def fit(
         >>> fitted.status.name
         'CONVERGED'
     """
-    require_count("number of", "restarts", restarts, "leave it out for one")
+    _require_numbers(restarts, tolerance, objective)
     require_key(key)
     require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
-    _require_kinds(inference, globals_, locals_, optimiser, gradient)
+    _require_kinds(inference, globals_, locals_, optimiser, gradient, objective)
     if monitor is not None:
         require_callable("monitor", monitor)
     model, inference = _with_inference(model, inference)
-    guide = Guide.for_model(
-        model,
-        inference,
-        DiagonalNormal() if globals_ is None else globals_,
-        DiagonalNormal() if locals_ is None else locals_,
-    )
+    families = [DiagonalNormal() if given is None else given for given in (globals_, locals_)]
+    guide = Guide.for_model(model, inference, *families)
     method = choose_method(model, inference) if optimiser is None else optimiser
     _require_whole(model, method)
-    gradient = choose_gradient(method) if gradient is None else gradient
-    loss = NegativeElbo(model, guide, gradient)
-    return _from_finite_start(loss, method, key, restarts, monitor)
+    make_loss = NegativeElbo if objective is None else objective.loss
+    loss = make_loss(model, guide, choose_gradient(method) if gradient is None else gradient)
+    fitted = _from_finite_start(loss, method, key, restarts, monitor)
+    if tolerance is None:
+        return fitted
+    choices = Choices(optimiser, gradient, monitor)
+    return to_tolerance(fitted, key=jax.random.fold_in(key, 1), tolerance=tolerance, given=choices)
+
+
+def _require_numbers(restarts: int, tolerance: float | None, objective: object) -> None:
+    require_count("number of", "restarts", restarts, "leave it out for one")
+    if tolerance is None:
+        return
+    require_positive("fit", "tolerance", tolerance)
+    if objective is not None:
+        raise ArgumentError(
+            "tolerance and objective are both given; expected one: the gap after steps of each "
+            "row's own says nothing of the function's size"
+        )
 
 
 def _with_inference(
@@ -109,7 +134,12 @@ def _with_inference(
 
 
 def _require_kinds(
-    inference: object, globals_: object, locals_: object, optimiser: object, gradient: object
+    inference: object,
+    globals_: object,
+    locals_: object,
+    optimiser: object,
+    gradient: object,
+    objective: object,
 ) -> None:
     """Choices are objects: a string or a class in place of one is refused by its name."""
     for name, value, kind, example in (
@@ -118,6 +148,7 @@ def _require_kinds(
         ("locals_", locals_, AbstractFamily, "amortis.DiagonalNormal()"),
         ("optimiser", optimiser, AbstractMethod, "amortis.FixedDraws()"),
         ("gradient", gradient, AbstractGradient, "amortis.StickTheLanding()"),
+        ("objective", objective, SemiAmortized, "amortis.SemiAmortized()"),
     ):
         if value is not None:
             require_kind(name, value, kind, example)
@@ -134,7 +165,7 @@ def _require_whole(model: LatentModel, method: AbstractMethod) -> None:
 
 
 def _from_finite_start(
-    loss: NegativeElbo,
+    loss: NegativeElbo | SemiAmortizedElbo,
     method: AbstractMethod,
     key: RandomKey,
     restarts: int,
@@ -144,11 +175,12 @@ def _from_finite_start(
     start_key, noise_key = jax.random.split(key)
     starts = _starts(loss.guide, jax.random.split(start_key, restarts))
     for log_sd in _START_LOG_SDS:
-        guide = loss.guide.starting_at(log_sd)
-        narrowed = dataclasses.replace(loss, guide=guide)
+        narrowed = loss.starting_at(log_sd)
         outcome = minimise(method, narrowed, starts, key=noise_key, monitor=monitor)
         if outcome.status is not Status.DIVERGED or np.isfinite(outcome.history.objective[0]):
-            return Fit(loss.model, guide, outcome.parameters, outcome.status, outcome.history)
+            return Fit(
+                loss.model, narrowed.guide, outcome.parameters, outcome.status, outcome.history
+            )
     raise NonFiniteDensityError(
         f"the objective is not finite at any of {restarts} starts, even with local sds of "
         f"{math.exp(_START_LOG_SDS[-1]):.2g}; expected a finite log density around unconstrained "

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from amortis import numerics
 from amortis._require import require_count, require_key
 from amortis._types import Parameters, RandomKey
+from amortis.fitting.capacity_record import Capacity
 from amortis.fitting.estimate import Estimate
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
@@ -34,6 +35,7 @@ class Fit(eqx.Module):
         status: how the optimisation ended.
         history: the objective over time, as the optimiser saw it.
         held: whether $q(\theta)$ comes from other data than the model's, as after `infer`.
+        capacity: the sizes of inference function that were tried, where a tolerance was asked for.
     """
 
     model: LatentModel
@@ -42,6 +44,7 @@ class Fit(eqx.Module):
     status: Status = eqx.field(static=True)
     history: History = eqx.field(static=True)
     held: bool = eqx.field(static=True, default=False)
+    capacity: Capacity | None = eqx.field(static=True, default=None)
 
     @property
     def parameters(self) -> int:

@@ -14,7 +14,7 @@ from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.families import AbstractFamily
 from amortis.guide.layout import SiteLayout
 from amortis.guide.standardizer import Standardizer
-from amortis.inference_functions import AbstractInferenceFunction, FunctionShape, take
+from amortis.inference_functions import AbstractInferenceFunction, Constant, FunctionShape, take
 from amortis.model import Inputs, LatentModel
 
 _GLOBAL_START_SD = 0.1
@@ -126,6 +126,10 @@ class Guide(eqx.Module):
         """
         contexts = self.contexts if index is None else take(self.contexts, index)
         return self.offset + self.inference(parameters["locals"], contexts, index)
+
+    def factors(self) -> "Guide":
+        """The factors without the function: what needs no more compiles once for all functions."""
+        return dataclasses.replace(self, inference=Constant(), contexts=None)
 
     def starting_at(self, log_sd: float) -> "Guide":
         """The same guide with another log sd of the locals where the function's output is zero."""

@@ -7,6 +7,7 @@ contexts and row positions. What may not: models, factors, objectives.
 
 from amortis.inference_functions.constant import Constant
 from amortis.inference_functions.context import Parts, SetContext, WindowContext, take
+from amortis.inference_functions.growth import Grown, described, grown
 from amortis.inference_functions.interface import (
     AbstractInferenceFunction,
     AbstractRowFunction,
@@ -24,6 +25,7 @@ __all__ = [
     "AbstractRowFunction",
     "Constant",
     "FunctionShape",
+    "Grown",
     "Parts",
     "Polynomial",
     "SetContext",
@@ -31,5 +33,7 @@ __all__ = [
     "Table",
     "WindowContext",
     "Windowed",
+    "described",
+    "grown",
     "take",
 ]

@@ -8,12 +8,15 @@ from amortis.objectives.fixed_noise import coupled_draws, fixed_noise
 from amortis.objectives.gradients import AbstractGradient, ClosedFormEntropy, StickTheLanding
 from amortis.objectives.held_globals import HeldGlobals
 from amortis.objectives.loss import NegativeElbo
+from amortis.objectives.semi_amortized import SemiAmortized, SemiAmortizedElbo
 
 __all__ = [
     "AbstractGradient",
     "ClosedFormEntropy",
     "HeldGlobals",
     "NegativeElbo",
+    "SemiAmortized",
+    "SemiAmortizedElbo",
     "StickTheLanding",
     "coupled_draws",
     "elbo_draws",

@@ -1,5 +1,7 @@
 """`NegativeElbo`: the ELBO as a loss that optimisers can minimise without knowing any model."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -31,6 +33,10 @@ class NegativeElbo(eqx.Module):
     def size(self) -> int:
         """Number of rows N; losses are in nats per datum."""
         return self.model.size
+
+    def starting_at(self, log_sd: float) -> "NegativeElbo":
+        """The same with another log sd of the locals at the start."""
+        return dataclasses.replace(self, guide=self.guide.starting_at(log_sd))
 
     @property
     def first_draws(self) -> int:
