@@ -1,6 +1,7 @@
 """`fit`: from a model to an amortized posterior."""
 
 import math
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -93,21 +94,33 @@ def fit(
     _require_numbers(restarts, tolerance, objective)
     require_key(key)
     require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
-    _require_kinds(inference, globals_, locals_, optimiser, gradient, objective)
-    if monitor is not None:
-        require_callable("monitor", monitor)
-    model, inference = _with_inference(model, inference)
-    families = [DiagonalNormal() if given is None else given for given in (globals_, locals_)]
-    guide = Guide.for_model(model, inference, *families)
-    method = choose_method(model, inference) if optimiser is None else optimiser
-    _require_whole(model, method)
-    make_loss = NegativeElbo if objective is None else objective.loss
-    loss = make_loss(model, guide, choose_gradient(method) if gradient is None else gradient)
-    fitted = _from_finite_start(loss, method, key, restarts, monitor)
+    _require_kinds(inference, globals_, locals_, optimiser, gradient, objective, monitor)
+    given = Choices(optimiser, gradient, monitor)
+    families = [DiagonalNormal() if family is None else family for family in (globals_, locals_)]
+    fitted = _composed(model, inference, families, objective, restarts, given, key)
     if tolerance is None:
         return fitted
-    choices = Choices(optimiser, gradient, monitor)
-    return to_tolerance(fitted, key=jax.random.fold_in(key, 1), tolerance=tolerance, given=choices)
+    return to_tolerance(fitted, key=jax.random.fold_in(key, 1), tolerance=tolerance, given=given)
+
+
+def _composed(
+    model: LatentModel,
+    inference: AbstractInferenceFunction | None,
+    families: Sequence[AbstractFamily],
+    objective: SemiAmortized | None,
+    restarts: int,
+    given: Choices,
+    key: RandomKey,
+) -> Fit:
+    """Bring model, guide, objective and method together, with what was not given chosen."""
+    model, inference = _with_inference(model, inference)
+    guide = Guide.for_model(model, inference, *families)
+    method = choose_method(model, inference) if given.optimiser is None else given.optimiser
+    _require_whole(model, method)
+    make_loss = NegativeElbo if objective is None else objective.loss
+    gradient = choose_gradient(method) if given.gradient is None else given.gradient
+    loss = make_loss(model, guide, gradient)
+    return _from_finite_start(loss, method, key, restarts, given.monitor)
 
 
 def _require_numbers(restarts: int, tolerance: float | None, objective: object) -> None:
@@ -140,6 +153,7 @@ def _require_kinds(
     optimiser: object,
     gradient: object,
     objective: object,
+    monitor: object,
 ) -> None:
     """Choices are objects: a string or a class in place of one is refused by its name."""
     for name, value, kind, example in (
@@ -152,6 +166,8 @@ def _require_kinds(
     ):
         if value is not None:
             require_kind(name, value, kind, example)
+    if monitor is not None:
+        require_callable("monitor", monitor)
 
 
 def _require_whole(model: LatentModel, method: AbstractMethod) -> None:
