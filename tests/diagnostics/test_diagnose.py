@@ -194,16 +194,6 @@ def test_what_cannot_be_diagnosed_is_refused_in_one_line(bound, key):
         assert "\n" not in str(caught.value)
 
 
-def test_units_that_touch_are_refused(key):
-    def walk(x):
-        z = numpyro.sample("z", dist.GaussianRandomWalk(1.0, num_steps=x.shape[0]))
-        numpyro.sample("x", dist.Normal(z, 1.0).to_event(1), obs=x)
-
-    fitted = fit(from_numpyro(walk, np.zeros(8, np.float32)), key=key)
-    with pytest.raises(ArgumentError, match="cannot be evaluated apart"):
-        diagnose(fitted, key=key)
-
-
 def test_groups_that_are_conjugate_are_closed(key):
     def model(y, group, groups):
         with numpyro.plate("groups", groups):

@@ -134,15 +134,16 @@ class _Measured:
         if self.model.density is self.fitted.model.density:
             self.row_elbos[place] = ratios @ self.tail.mass
         untrusted = ~(self.row_k[place] <= TRUSTED)
+        own = jnp.asarray(optimal[place], raw.dtype)
         if untrusted.any():
-            own = jnp.asarray(optimal[place], raw.dtype)
             at_own = row_log_weights(*self.parts, own, self.tail.noise, index)
             chosen = np.asarray(at_own, np.float64).T[untrusted]
             self.own_k[place[untrusted]] = tail_k(chosen, self.tail.mass)
         if not self.fitted.guide.global_family.is_density:
             return
         rule = _rule(self.fitted.guide, len(place))
-        found = integrated_rows(*self.parts, raw, self.global_noise, rule, index)
+        # The rule is that of the best factor: of one that is far off it would miss the integrand.
+        found = integrated_rows(*self.parts, own, self.global_noise, rule, index)
         integrals, variances = (np.asarray(values, np.float64) for values in found)
         self.integrals += integrals[:, fresh].sum(axis=1)
         if self.fitted.guide.z.dimension > _QUADRATURE_DIMENSIONS:

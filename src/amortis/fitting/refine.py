@@ -1,6 +1,8 @@
 """`refine`: semi-amortized inference, a factor per datum that starts at the function's output."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +27,7 @@ def refine(
     fitted: Fit,
     *,
     key: RandomKey,
-    rows: Int[ArrayLike, " some"] | None = None,
+    rows: ArrayLike | Sequence[int] | None = None,
     optimiser: AbstractMethod | None = None,
     monitor: Monitor | None = None,
 ) -> Fit:
@@ -76,7 +78,7 @@ def refine(
     return refined if np.isfinite(gained) and gained >= 0.0 else before
 
 
-def _positions(fitted: Fit, rows: Int[ArrayLike, " some"]) -> Int[np.ndarray, " some"]:
+def _positions(fitted: Fit, rows: ArrayLike | Sequence[Any]) -> Int[np.ndarray, " some"]:
     found, size = np.asarray(rows), fitted.model.size
     if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
         raise ArgumentError(
