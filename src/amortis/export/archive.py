@@ -72,8 +72,8 @@ def load(
 
     `load(path, model)` needs none of the data of the fit: `infer` of what it returns gives the
     posteriors of new data, with the same numbers, to the bit, as `infer` of the fit that was saved.
-    `load(path, model, x, sd=sd)`, with the arguments of the fit, returns the whole fit. `load(path)`
-    returns what was learned, to look at.
+    With the arguments of the fit, `load(path, model, x, sd=sd)` returns the whole fit, and
+    `load(path)` what was learned, to look at.
 
     Args:
         path: where the file is.

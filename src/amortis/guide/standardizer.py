@@ -63,7 +63,9 @@ class Standardizer(eqx.Module):
         """
         mixes = decorrelate and columns > 1
         rows = _Columns(jnp.zeros(columns), jnp.eye(columns) if mixes else jnp.ones(columns))
-        return cls(rows, None if members is None else _Columns(jnp.zeros(members), jnp.ones(members)))
+        return cls(
+            rows, None if members is None else _Columns(jnp.zeros(members), jnp.ones(members))
+        )
 
     def __call__(self, parts: Parts) -> Parts:
         """The same parts, standardized."""
