@@ -247,22 +247,26 @@ def test_no_training_data_are_in_the_file(fits, tmp_path) -> None:
         assert of_units == []
 
 
-def test_other_data_are_refused(fits, tmp_path, standard_promotion) -> None:
-    case = CASES["decorrelated"]
-    save(fits["decorrelated"], tmp_path / "fit.amortis")
-    path, (x, scale) = tmp_path / "fit.amortis", case.given
-    close = x.copy()
-    close[3, 1] = np.nextafter(close[3, 1], np.float32(9.0))
-    for args, message in (
-        ((close, scale), "other values in 'x', while the fit was made with the same ones"),
-        ((x[:-1], scale), r"shape \(22, 3\) in 'x', while the fit was made with \(23, 3\)"),
-        ((x.astype(np.float16), scale), "dtype float16 in 'x', .* with float32"),
-        ((x, 0.25), "other values of the arguments that are no arrays"),
-        ((x, jnp.asarray(0.5)), "the data are x, scale, while the fit was made with x;"),
+def test_other_data_are_refused(tmp_path, standard_promotion) -> None:
+    save(unoptimised(density(X), Constant()), tmp_path / "fit.amortis")
+    close = X.copy()
+    close[3] = np.nextafter(close[3], np.float32(9.0))
+    for data, message in (
+        (close, "other values in 'data', while the fit was made with the same ones"),
+        (X[:-1], r"shape \(11,\) in 'data', while the fit was made with \(12,\)"),
+        (X.astype(np.float16), "dtype float16 in 'data', .* with float32"),
+        ({"x": X}, r"the data are data\['x'\], while the fit was made with data; expected the fit"),
     ):
         with pytest.raises(DataError, match=message) as caught:
-            load(path, case.model, *args)
+            load(tmp_path / "fit.amortis", density(data))
         assert "\n" not in str(caught.value)
+
+
+def test_other_arguments_that_are_no_arrays_are_refused(fits, tmp_path) -> None:
+    case = CASES["decorrelated"]
+    save(fits["decorrelated"], tmp_path / "fit.amortis")
+    with pytest.raises(DataError, match="other values of the arguments that are no arrays"):
+        load(tmp_path / "fit.amortis", case.model, case.given[0], 0.25)
 
 
 def test_another_model_is_refused(fits, tmp_path) -> None:
