@@ -4,11 +4,12 @@ Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` an
 `posterior` and `moments`. Every choice is an object; none has to be made.
 """
 
-from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
+from amortis._errors import AmortisError, ArchiveError, ArgumentError, DataError, ModelError
 from amortis.checking import check
 from amortis.diagnostics import Comparison, Diagnosis, Finding, compare, diagnose
+from amortis.export import load, save
 from amortis.families import DiagonalNormal, Point
-from amortis.fitting import Capacity, Estimate, Fit, fit, infer, refine
+from amortis.fitting import Capacity, Estimate, Fit, Trained, fit, infer, refine
 from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
 from amortis.model import LatentModel, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, SemiAmortized, StickTheLanding
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MLP",
     "AmortisError",
+    "ArchiveError",
     "ArgumentError",
     "Capacity",
     "ClosedFormEntropy",
@@ -58,6 +60,7 @@ __all__ = [
     "Status",
     "StickTheLanding",
     "Table",
+    "Trained",
     "Verdict",
     "Windowed",
     "check",
@@ -67,5 +70,7 @@ __all__ = [
     "from_density",
     "from_numpyro",
     "infer",
+    "load",
     "refine",
+    "save",
 ]

@@ -21,6 +21,10 @@ class MissingColumnError(DataError):
     """A model needs an argument for which the data have no column."""
 
 
+class ArchiveError(DataError):
+    """A file that is no archive of a fit, or a damaged one, or one that cannot be loaded here."""
+
+
 class MissingDependencyError(AmortisError, ImportError):
     """An optional package that the request needs is not installed."""
 

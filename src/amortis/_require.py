@@ -1,6 +1,7 @@
 """Checks of arguments, each with one clear line."""
 
 import numbers
+import types
 from typing import Any
 
 import jax
@@ -68,7 +69,7 @@ def shown(value: Any) -> str:
     return " ".join(repr(value).split())[:60]
 
 
-def require_kind(name: str, value: Any, kind: type, example: str) -> None:
+def require_kind(name: str, value: Any, kind: type | types.UnionType, example: str) -> None:
     """Refuse anything but an object of a kind; a class in place of an object is a common slip.
 
     Raises:

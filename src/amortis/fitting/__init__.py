@@ -7,11 +7,12 @@ from amortis.fitting.capacity_record import Capacity, CapacityStep
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.fit import fit
 from amortis.fitting.gap import Gap, amortization_gap, blocks_of, raw_of, separated
-from amortis.fitting.infer import infer
+from amortis.fitting.infer import bound_to, infer
 from amortis.fitting.paired import independent_noise, mean_and_se, seed_of
 from amortis.fitting.record import Fit
 from amortis.fitting.refine import refine
 from amortis.fitting.row_optima import optimal_rows, row_blocks, row_noise
+from amortis.fitting.trained import Trained
 
 __all__ = [
     "Capacity",
@@ -19,8 +20,10 @@ __all__ = [
     "Estimate",
     "Fit",
     "Gap",
+    "Trained",
     "amortization_gap",
     "blocks_of",
+    "bound_to",
     "fit",
     "independent_noise",
     "infer",

@@ -10,10 +10,11 @@ from jaxtyping import Array, Float
 from amortis._errors import ArgumentError, DataError
 from amortis._require import require_kind
 from amortis.fitting.record import Fit
+from amortis.fitting.trained import Trained
 from amortis.model import LatentModel, Membership, Series
 
 
-def infer(fitted: Fit, *args: Any, **kwargs: Any) -> Fit:
+def infer(fitted: Fit | Trained, *args: Any, **kwargs: Any) -> Fit:
     r"""Bind a fit to new data: $q(\theta)\prod_m q(z_m; f_\phi(w_m))$, with nothing optimised.
 
     The result is a fit like any other, of the same globals and the same function, whose rows are
@@ -23,7 +24,8 @@ def infer(fitted: Fit, *args: Any, **kwargs: Any) -> Fit:
     number; at the ends of a new series missing rows are taken to be average.
 
     Args:
-        fitted: a fit of an inference function; a `Table` has none for new data.
+        fitted: a fit of an inference function, or what `load` has read of one; a `Table` has no
+            function for new data.
         *args: new data, as the model takes them.
         **kwargs: the model's keyword arguments.
 
@@ -34,21 +36,40 @@ def infer(fitted: Fit, *args: Any, **kwargs: Any) -> Fit:
         ArgumentError: a fit of `Table()`, or a model that cannot be bound again.
         DataError: new data that cannot be bound, with other columns, or with unseen categories.
     """
-    require_kind("fitted", fitted, Fit, "amortis.fit(model, key=key)")
-    if fitted.guide.inference.owns_rows:
+    require_kind("fitted", fitted, Fit | Trained, "amortis.fit(model, key=key)")
+    trained = fitted if isinstance(fitted, Trained) else Trained.of(fitted)
+    if trained.guide.inference.owns_rows:
         raise ArgumentError(
-            f"the fit has {type(fitted.guide.inference).__name__}(), a factor for each datum that "
+            f"the fit has {type(trained.guide.inference).__name__}(), a factor for each datum that "
             f"it was fitted to and no function for new data; expected an inference function such "
             f"as MLP(): infer with the fit that was refined"
         )
-    if fitted.model.rebind is None:
+    if trained.rebind is None:
         raise ArgumentError(
-            "the model of this fit cannot be bound again; expected one made by from_numpyro"
+            "the model of this fit cannot be bound again; expected one made by from_numpyro: if "
+            "the fit was loaded, load it with its model, amortis.load(path, model)"
         )
-    model = _alike(fitted.model, fitted.model.rebind(*args, **kwargs))
-    guide = fitted.guide
+    return bound_to(trained, trained.rebind(*args, **kwargs), held=True)
+
+
+def bound_to(trained: Trained, model: LatentModel, held: bool) -> Fit:
+    """The fit of a bound model that has the parameters of another, and reads the same columns.
+
+    Args:
+        trained: what was learned.
+        model: the same model, bound to any data.
+        held: whether these data are other ones than those of the fit.
+
+    Returns:
+        The fit, bound to the data of `model`.
+
+    Raises:
+        DataError: the latents or the columns are others.
+    """
+    model = _alike(trained, model)
+    guide = trained.guide
     parts = guide.standardize(guide.inference.arrange(model.all_inputs))
-    if parts.edge is not None:
+    if held and parts.edge is not None:
         # Parameters of ends belong to the series that was fitted.
         parts = dataclasses.replace(parts, edge=jnp.full_like(parts.edge, -1))
     bound = dataclasses.replace(
@@ -56,18 +77,18 @@ def infer(fitted: Fit, *args: Any, **kwargs: Any) -> Fit:
         contexts=guide.inference.context(parts),
         shape=dataclasses.replace(guide.shape, rows=model.size),
     )
-    return dataclasses.replace(fitted, model=model, guide=bound, held=True)
+    return Fit(model, bound, trained.variational, trained.status, trained.history, held)
 
 
-def _alike(old: LatentModel, new: LatentModel) -> LatentModel:
-    """The new model, with the inputs in the columns of the old one.
+def _alike(old: Trained, new: LatentModel) -> LatentModel:
+    """The new model, with the inputs in the columns that the function reads.
 
     Raises:
         DataError: the latents or the columns are others.
     """
     for what, known, found in (
-        ("globals", old.globals_, new.globals_),
-        ("locals", old.locals_, new.locals_),
+        ("globals", old.guide.theta.shapes, new.globals_),
+        ("locals", old.guide.z.shapes, new.locals_),
     ):
         if dict(known) != dict(found):
             raise DataError(
@@ -77,13 +98,13 @@ def _alike(old: LatentModel, new: LatentModel) -> LatentModel:
             )
     inputs = _columns(new.inputs, new.input_names, old.input_names)
     series, members = new.series, new.members
-    if old.series is not None and series is not None:
-        values = _columns(series.values, series.names, old.series.names)
-        series = Series(values, series.stride, old.series.names)
-    if old.members is not None and members is not None:
-        values = _columns(members.values, members.names, old.members.names)
-        members = Membership(values, members.groups, old.members.names)
-    if (old.members is None) != (members is None):
+    if old.series_names is not None and series is not None:
+        values = _columns(series.values, series.names, old.series_names)
+        series = Series(values, series.stride, old.series_names)
+    if old.member_names is not None and members is not None:
+        values = _columns(members.values, members.names, old.member_names)
+        members = Membership(values, members.groups, old.member_names)
+    if (old.member_names is None) != (members is None):
         raise DataError(
             "with the new data the units do not own groups of rows as they did when the model was "
             "fitted; expected data of the same structure: pass the index of groups as well"

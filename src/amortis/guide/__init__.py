@@ -5,5 +5,7 @@ objective or an optimiser.
 """
 
 from amortis.guide.guide import Guide, Noise
+from amortis.guide.layout import SiteLayout
+from amortis.guide.standardizer import Standardizer
 
-__all__ = ["Guide", "Noise"]
+__all__ = ["Guide", "Noise", "SiteLayout", "Standardizer"]

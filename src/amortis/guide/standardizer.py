@@ -52,6 +52,21 @@ class Standardizer(eqx.Module):
         members = None if parts.members is None else _Columns.of(parts.members, False)
         return cls(_Columns.of(parts.rows, decorrelate), members)
 
+    @classmethod
+    def idle(cls, columns: int, members: int | None, decorrelate: bool) -> "Standardizer":
+        """One of the same sizes as `of` makes, that leaves everything as it is.
+
+        Args:
+            columns: of the units' own rows.
+            members: columns of the rows of groups; None where no groups are read.
+            decorrelate: whether inputs may be mixed.
+        """
+        mixes = decorrelate and columns > 1
+        rows = _Columns(jnp.zeros(columns), jnp.eye(columns) if mixes else jnp.ones(columns))
+        return cls(
+            rows, None if members is None else _Columns(jnp.zeros(members), jnp.ones(members))
+        )
+
     def __call__(self, parts: Parts) -> Parts:
         """The same parts, standardized."""
         rows = self.rows(parts.rows)

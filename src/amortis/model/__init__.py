@@ -5,7 +5,8 @@ row, in nats, with every constant kept.
 """
 
 from amortis.model.from_density import from_density
-from amortis.model.from_numpyro import from_numpyro
+from amortis.model.from_numpyro import Rebind, from_numpyro
+from amortis.model.given_data import GivenData, given_data
 from amortis.model.inputs import Inputs, Membership, Series
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.model.numpyro_joint import joint_of
@@ -13,13 +14,16 @@ from amortis.model.path_density import by_unit
 
 __all__ = [
     "AbstractDensity",
+    "GivenData",
     "Inputs",
     "LatentModel",
     "LogTerms",
     "Membership",
+    "Rebind",
     "Series",
     "by_unit",
     "from_density",
     "from_numpyro",
+    "given_data",
     "joint_of",
 ]

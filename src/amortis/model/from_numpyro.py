@@ -71,12 +71,17 @@ def from_numpyro(
     """
     require_callable("the model", function)
     model = _bound(read_arguments(function, args, kwargs), local)
-    return dataclasses.replace(model, rebind=_Rebind(function, local))
+    return dataclasses.replace(model, rebind=Rebind(function, local))
 
 
 @dataclasses.dataclass(frozen=True)
-class _Rebind:
-    """Binds a NumPyro model to other data."""
+class Rebind:
+    """Binds a NumPyro model to other data.
+
+    Attributes:
+        function: the model.
+        local: the name of the local plate or site that the user gave, if any.
+    """
 
     function: Callable[..., Any]
     local: str | None

@@ -80,6 +80,12 @@ class NumPyroJoint(AbstractLogJoint):
     def __init__(self, arguments: Arguments, names: tuple[str, ...]) -> None:
         self._arguments, self._names = arguments, names
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The arguments that are no arrays, by name."""
+        pairs = zip(self._arguments.names, self._arguments.leaves, strict=True)
+        return {name: leaf for name, leaf in pairs if name not in self._names}
+
     def elements(self, latents: Sites, arrays: Arrays) -> dict[str, tuple[Array, ...]]:
         """Log probabilities of each site, element by element, and its log determinants."""
         log_probs, log_dets = self.parts(latents, arrays, elementwise=True)

@@ -4,7 +4,7 @@ May enter: fits, their histories and moments, verdicts, arrays. What leaves is t
 of plain values, and files; nothing here optimises or prints.
 """
 
-from amortis.report.atomic_write import replacing
+from amortis.data import replacing
 from amortis.report.numbers import fit_numbers, flat_entries
 from amortis.report.plots import plot_elbo, plot_globals, plot_images
 from amortis.report.table import Cell, Column, markdown_table, text_table

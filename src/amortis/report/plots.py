@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from amortis._errors import ArgumentError
-from amortis.report.atomic_write import replacing
+from amortis.data import replacing
 from amortis.report.matplotlib_import import new_figure
 from amortis.report.numbers import Moments, flat_entries
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amortis.report.atomic_write import replacing
+from amortis.data import replacing
 from amortis.report.matplotlib_import import new_figure
 from amortis.report.plots import FilePath
 from amortis.report.verdict_layout import lay_out

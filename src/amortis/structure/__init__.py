@@ -5,12 +5,13 @@ any inference function.
 """
 
 from amortis.structure.examine import examine
-from amortis.structure.joint import AbstractLogJoint, Arrays, Joint, LatentAxis
+from amortis.structure.joint import AbstractLogJoint, AnyArray, Arrays, Joint, LatentAxis
 from amortis.structure.relaxing import used_as_integers
 from amortis.structure.verdict import Coupling, Evidence, Input, Kind, Verdict
 
 __all__ = [
     "AbstractLogJoint",
+    "AnyArray",
     "Arrays",
     "Coupling",
     "Evidence",

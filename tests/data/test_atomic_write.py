@@ -1,7 +1,7 @@
 import pytest
 
 from amortis._errors import ArgumentError
-from amortis.report import replacing
+from amortis.data import replacing
 
 
 def test_the_bytes_arrive_and_nothing_else_stays(tmp_path) -> None:

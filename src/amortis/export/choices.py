@@ -1,0 +1,187 @@
+"""Families and inference functions as plain values: the class by name, and what was chosen of it.
+
+Only classes of this library are known, each by name: a manifest can choose among them, and can
+never cause anything to be imported.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from amortis._errors import ArgumentError
+from amortis._require import shown
+from amortis.export.malformed import Malformed
+from amortis.export.plain_values import entry, of_kind, size
+from amortis.families import AbstractFamily, DiagonalNormal, Point
+from amortis.inference_functions import (
+    MLP,
+    AbstractInferenceFunction,
+    AbstractRowFunction,
+    Constant,
+    Polynomial,
+    SetNetwork,
+    Table,
+    Windowed,
+)
+
+FAMILIES: Mapping[str, type[AbstractFamily]] = {
+    known.__name__: known for known in (DiagonalNormal, Point)
+}
+FUNCTIONS: Mapping[str, type[AbstractInferenceFunction]] = {
+    known.__name__: known for known in (Constant, Table, Polynomial, MLP, Windowed, SetNetwork)
+}
+ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
+    "elu": jax.nn.elu,
+    "gelu": jax.nn.gelu,
+    "relu": jax.nn.relu,
+    "sigmoid": jax.nn.sigmoid,
+    "silu": jax.nn.silu,
+    "softplus": jax.nn.softplus,
+    "tanh": jnp.tanh,
+}
+
+_LIMITS = {"depth": 1000, "degree": 20_000}
+"""Layers are traced and terms counted when an archive is read: a number must not cost hours."""
+
+T = TypeVar("T", bound=AbstractFamily | AbstractInferenceFunction)
+
+
+def family_to_plain(role: str, family: AbstractFamily) -> dict[str, Any]:
+    """A family as plain values.
+
+    Args:
+        role: the argument of `fit` that it was.
+        family: one of this library's.
+
+    Raises:
+        ArgumentError: it is of another class.
+    """
+    return _to_plain(role, family, FAMILIES)
+
+
+def function_to_plain(function: AbstractInferenceFunction) -> dict[str, Any]:
+    """An inference function's choices as plain values.
+
+    Args:
+        function: one of this library's.
+
+    Raises:
+        ArgumentError: it is of another class, or has an activation of the user's own.
+    """
+    return _to_plain("inference", function, FUNCTIONS)
+
+
+def family_from_plain(plain: object) -> AbstractFamily:
+    """The family again.
+
+    Raises:
+        Malformed: no family of this library is written so.
+    """
+    return _from_plain(plain, FAMILIES)
+
+
+def function_from_plain(plain: object) -> AbstractInferenceFunction:
+    """The inference function again.
+
+    Raises:
+        Malformed: no inference function of this library is written so.
+    """
+    return _from_plain(plain, FUNCTIONS)
+
+
+def _to_plain(role: str, choice: Any, known: Mapping[str, type[T]]) -> dict[str, Any]:
+    name = type(choice).__name__
+    if known.get(name) is not type(choice):
+        raise ArgumentError(
+            f"{role} of the fit is {shown(choice)}, a class of your own, and an archive holds no "
+            f"code; expected one of {', '.join(known)}: keep this fit's arrays with numpy.savez"
+        )
+    fields = {f.name: getattr(choice, f.name) for f in dataclasses.fields(choice)}
+    return {"class": name} | {n: _WRITTEN[n](value) for n, value in fields.items()}
+
+
+def _from_plain(plain: object, known: Mapping[str, type[T]]) -> T:
+    name = entry(plain, "class", str)
+    if name not in known:
+        raise Malformed(f"has {shown(name)} where one of {', '.join(known)} should be")
+    given: dict[str, Any] = of_kind(name, plain, dict)
+    fields = [f.name for f in dataclasses.fields(known[name])]
+    if set(given) != {"class", *fields}:
+        raise Malformed(f"has a {name} that was chosen by other things than {fields}")
+    try:
+        return known[name](**{n: _READ[n](given[n]) for n in fields})
+    except ArgumentError as error:
+        raise Malformed(f"has a {name} that cannot be: {error}") from error
+
+
+def _activation_name(function: Callable[..., Any]) -> str:
+    for name, known in ACTIVATIONS.items():
+        if function is known:
+            return name
+    raise ArgumentError(
+        f"the activation of the fit's MLP is {shown(function)}, and an archive holds no code; "
+        f"expected one of {', '.join(ACTIVATIONS)} of jax.nn: fit with one of those"
+    )
+
+
+def _written(name: str) -> Callable[[Any], int]:
+    def write(value: Any) -> int:
+        if value > _LIMITS[name]:
+            raise ArgumentError(
+                f"the inference function of the fit has {name} {value}; expected at most "
+                f"{_LIMITS[name]} in an archive: fit with a lower one"
+            )
+        return int(value)
+
+    return write
+
+
+def _read_activation(plain: object) -> Callable[..., Any]:
+    name = of_kind("activation", plain, str)
+    if name not in ACTIVATIONS:
+        raise Malformed(f"has an activation {shown(name)}, not one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+def _read(name: str) -> Callable[[object], int]:
+    def read(plain: object) -> int:
+        value = size(name, plain)
+        if value > _LIMITS.get(name, value):
+            raise Malformed(f"has an inference function of {name} {value}")
+        return value
+
+    return read
+
+
+def _read_inner(plain: object) -> AbstractInferenceFunction:
+    rows = {n: known for n, known in FUNCTIONS.items() if issubclass(known, AbstractRowFunction)}
+    return _from_plain(plain, rows)
+
+
+def _read_offsets(plain: object) -> tuple[int, ...]:
+    each: list[Any] = of_kind("offsets", plain, list)
+    signs = [-1 if of_kind("offsets", one, int) < 0 else 1 for one in each]
+    return tuple(s * size("offsets", abs(one)) for s, one in zip(signs, each, strict=True))
+
+
+_WRITTEN: Mapping[str, Callable[[Any], Any]] = {
+    "activation": _activation_name,
+    "degree": _written("degree"),
+    "depth": _written("depth"),
+    "inner": function_to_plain,
+    "offsets": list,
+    "skip": bool,
+    "width": int,
+}
+_READ: Mapping[str, Callable[[object], Any]] = {
+    "activation": _read_activation,
+    "degree": _read("degree"),
+    "depth": _read("depth"),
+    "inner": _read_inner,
+    "offsets": _read_offsets,
+    "skip": lambda plain: of_kind("skip", plain, bool),
+    "width": _read("width"),
+}
