@@ -21,6 +21,7 @@ from amortis.optimise import (
     Progress,
     Status,
 )
+from amortis.report import report
 from amortis.structure import Coupling, Evidence, Input, Kind, Verdict
 
 __version__ = "0.1.0"
@@ -66,4 +67,5 @@ __all__ = [
     "from_numpyro",
     "infer",
     "refine",
+    "report",
 ]

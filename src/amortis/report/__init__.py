@@ -6,6 +6,7 @@ of plain values, and files; nothing here optimises or prints.
 
 from amortis.report.atomic_write import replacing
 from amortis.report.numbers import fit_numbers, flat_entries
+from amortis.report.page import report
 from amortis.report.plots import plot_elbo, plot_globals, plot_images
 from amortis.report.table import Cell, Column, markdown_table, text_table
 from amortis.report.verdict_plot import plot_verdict, verdict_figure
@@ -22,6 +23,7 @@ __all__ = [
     "plot_images",
     "plot_verdict",
     "replacing",
+    "report",
     "text_table",
     "verdict_figure",
     "verdict_graph",

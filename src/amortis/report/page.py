@@ -1,0 +1,266 @@
+"""`report`: one HTML file that says whether a fit worked, and shows why."""
+
+import base64
+import datetime
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amortis._errors import ArgumentError
+from amortis._require import require_kind, shown
+from amortis.diagnostics import Diagnosis
+from amortis.fitting import Fit
+from amortis.report.atomic_write import replacing
+from amortis.report.calibration_series import CalibrationLike
+from amortis.report.diagnosis_series import columns_of_rows, diagnosis_sample
+from amortis.report.elbo_series import elbo_panel
+from amortis.report.function_series import FunctionValues, function_values
+from amortis.report.markup import Markup, as_it_is, element, json_data, shown_name
+from amortis.report.page_numbers import numbers_section, settings_section, tiles
+from amortis.report.page_parts import figures, paragraph, section
+from amortis.report.page_script import SCRIPT
+from amortis.report.page_sections import (
+    Contents,
+    answer,
+    calibration_section,
+    collapse_section,
+    function_section,
+    gap_section,
+    globals_section,
+    k_hat_section,
+    verdict_section,
+)
+from amortis.report.page_style import STYLE
+from amortis.report.plots import FilePath
+from amortis.report.row_sample import RowSample, sample_rows
+from amortis.report.ticks import number
+from amortis.structure import Verdict
+
+
+def report(
+    fitted: Fit,
+    diagnosis: Diagnosis | None = None,
+    *,
+    path: FilePath,
+    verdict: Verdict | None = None,
+    calibration: Any = None,
+    reference: Fit | None = None,
+    title: str | None = None,
+) -> Path:
+    r"""Write one HTML file about a fit: the answer, the numbers, and the pictures behind them.
+
+    The file needs no network and no other file, is read on phones and printed as it is, follows the
+    reader's light or dark setting, and can be used by keyboard. Pictures: the ELBO against time;
+    $f(x_n)$ against the row's own optimum $\nu_n$; the gap of each row against what the function
+    reads; k-hat of each row; the model's graph; calibration. Of many rows the worst and an even
+    selection are shown, so that the file stays below 3 MB for any N.
+
+    Args:
+        fitted: the fit.
+        diagnosis: of that fit; without it gaps and k-hats are missing.
+        path: the file, whose folder must exist; an old one is replaced when the new one is whole.
+        verdict: of `check` on the model; by default what binding the model has found, if anything.
+        calibration: of the fit, if it was simulated.
+        reference: another fit of the same model and data, such as F-VI (`Table()`), whose ELBO is
+            drawn beside.
+        title: the page's heading.
+
+    Returns:
+        The path.
+
+    Raises:
+        ArgumentError: records of different data, something other than these records, or a file
+            that cannot be written there.
+
+    Example:
+        >>> found = amortis.diagnose(fitted, key=jax.random.key(1))
+        >>> amortis.report(fitted, found, path="report.html")
+    """
+    _require_records(fitted, diagnosis, verdict, calibration, reference, title)
+    target = _require_place(path)
+    verdict = fitted.model.verdict if verdict is None else verdict
+    sample = sample_rows(fitted.model.size) if diagnosis is None else diagnosis_sample(diagnosis)
+    values = function_values(fitted, sample)
+    elbo = elbo_panel(fitted, reference)
+    with_time = None if elbo is None else section("elbo", "The fit", figures([elbo], "elbo"))
+    measured = diagnosis is not None
+    function_note = sample.note if values is None else _function_note(values, sample)
+    contents = Contents(
+        (
+            ("numbers", "Numbers", numbers_section(fitted, diagnosis, reference)),
+            ("elbo", "Fit", with_time),
+            ("function", "Function and optimum", function_section(values, function_note)),
+            ("gap", "Gap", gap_section(fitted, diagnosis, sample) if measured else None),
+            ("k-hat", "k-hat", k_hat_section(diagnosis, sample) if measured else None),
+            ("collapse", "Latents", collapse_section(diagnosis) if measured else None),
+            ("globals", "Globals", globals_section(fitted, fitted.moments())),
+            ("when", "Graph", verdict_section(verdict)),
+            ("calibration", "Calibration", calibration_section(calibration)),
+            ("settings", "Settings", settings_section(fitted)),
+            ("made", "How it was made", _how_it_was_made()),
+        )
+    )
+    function = type(fitted.guide.inference).__name__
+    heading = title or f"{function} for {fitted.model.size:,} rows of {fitted.model.plate}"
+    table = _row_table(fitted, diagnosis, sample, values)
+    text = _document(heading, answer(fitted, diagnosis), tiles(fitted, diagnosis), contents, table)
+    with replacing(target) as stream:
+        stream.write(text.encode("utf8", errors="replace"))
+    return target
+
+
+def _document(
+    heading: str, answered: Markup, matters: Markup, contents: Contents, table: list[Any]
+) -> str:
+    # Nothing but this very script and style runs, even if a name were to slip through unescaped.
+    policy = (
+        f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"script-src '{_digest(SCRIPT)}'; style-src '{_digest(STYLE)}'"
+    )
+    shown_heading = shown_name(heading)
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="generator", content="amortis"),
+        element("link", rel="icon", href="data:,"),
+        element("title", shown_heading),
+        element("style", as_it_is(STYLE)),
+    )
+    keys = (
+        "Point at a mark to read it; or go to a picture with the Tab key, and from mark to mark "
+        "with the arrow keys."
+    )
+    body = element(
+        "body",
+        element(
+            "header",
+            element("h1", element("bdi", shown_heading)),
+            answered,
+            matters,
+            contents.navigation(),
+            paragraph(keys, class_="note keys"),
+        ),
+        element("main", contents.body()),
+        element("footer", "Made by amortis: amortized variational inference, checked."),
+        element("div", id="tip", role="status", hidden=""),
+        json_data("rows", table),
+        element("script", as_it_is(SCRIPT)),
+    )
+    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en').text}\n"
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _row_table(
+    fitted: Fit, diagnosis: Diagnosis | None, sample: RowSample, values: FunctionValues | None
+) -> list[list[Any]]:
+    """What is said of each row that is shown: columns of a heading and texts."""
+    rows = sample.rows
+    table: list[list[Any]] = [["row", [f"{i:,}" for i in rows.tolist()]]]
+    columns = columns_of_rows(fitted.model, diagnosis)
+    for j, name in enumerate(columns.names):
+        if name != "row":
+            table.append([shown_name(name), _texts(columns.values[rows, j])])
+    if diagnosis is not None:
+        gaps = zip(diagnosis.row_gaps[rows], diagnosis.row_gap_ses[rows], strict=True)
+        table.append(["gap", [f"{number(float(g), 3)} ± {number(float(s), 2)} nats" for g, s in gaps]])
+        table.append(["k-hat", _texts(diagnosis.row_k[rows], 2)])
+    if values is not None:
+        name = values.names[0]
+        blank = np.full(len(rows), np.nan)
+        for what, of in (("function", values.mean), ("own optimum", values.best_mean)):
+            column = blank.copy()
+            column[values.place] = of[:, 0]
+            texts = ["not looked for" if np.isnan(v) else number(float(v), 4) for v in column]
+            table.append([f"mean of {name}, {what}", texts])
+    return table
+
+
+def _texts(values: np.ndarray, digits: int = 4) -> list[str]:
+    return [number(float(v), digits) for v in values]
+
+
+def _function_note(values: FunctionValues, sample: RowSample) -> str:
+    if len(values.place) == len(sample.rows):
+        return sample.note
+    return f"{len(values.place):,} of {sample.size:,} rows are shown."
+
+
+def _how_it_was_made() -> Markup:
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return section(
+        "made",
+        "How it was made",
+        paragraph(
+            f"Written on {day} (UTC). The gap is paired: each row's own factor is optimised from "
+            "the function's output with the globals' factor held, and both are compared on the "
+            "same fresh draws. k-hat is estimated from the largest importance weights by Pareto "
+            "smoothing. Rows are numbered from 0, as in the data."
+        ),
+        paragraph(
+            "References: Margossian & Blei, Amortized Variational Inference: When and Why? (2024); "
+            "Cremer, Li & Duvenaud, Inference Suboptimality in Variational Autoencoders (2018); "
+            "Vehtari et al., Pareto Smoothed Importance Sampling (2024)."
+        ),
+    )
+
+
+def _require_records(
+    fitted: Any, diagnosis: Any, verdict: Any, calibration: Any, reference: Any, title: Any
+) -> None:
+    """Refuse what cannot be reported, before anything is computed."""
+    require_kind("fitted", fitted, Fit, "amortis.fit(model, key=key)")
+    size = fitted.model.size
+    if diagnosis is not None:
+        require_kind("diagnosis", diagnosis, Diagnosis, "amortis.diagnose(fit, key=key)")
+        if diagnosis.size != size:
+            raise ArgumentError(
+                f"the diagnosis is of {diagnosis.size} rows and the fit of {size}; expected a "
+                f"diagnosis of this fit: pass amortis.diagnose(fit, key=key)"
+            )
+    if verdict is not None:
+        require_kind("verdict", verdict, Verdict, "amortis.check(model, x)")
+    if reference is not None:
+        require_kind("reference", reference, Fit, "amortis.fit(model, key=key, inference=Table())")
+        if reference.model.size != size:
+            raise ArgumentError(
+                f"the reference has {reference.model.size} rows and the fit {size}; expected a fit "
+                f"of the same model and data, or their ELBOs cannot be compared"
+            )
+    if calibration is not None and not isinstance(calibration, CalibrationLike):
+        raise ArgumentError(
+            f"calibration is {shown(calibration)}; expected the record of a calibration, with "
+            f"sites, simulations and draws: leave it out"
+        )
+    if title is not None and not isinstance(title, str):
+        raise ArgumentError(f"title is {shown(title)}; expected text: leave it out")
+
+
+def _require_place(path: Any) -> Path:
+    """Refuse a path where no file can be written, by trying in its folder."""
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise ArgumentError(f"path is {shown(path)}; expected a file name: pass 'report.html'")
+    target = Path(path)
+    if target.is_dir():
+        raise ArgumentError(f"'{target}' is a folder; expected a file name: add '/report.html'")
+    if not target.parent.is_dir():
+        raise ArgumentError(
+            f"'{target}' cannot be written: there is no folder '{target.parent}'; make it first"
+        )
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise ArgumentError(
+            f"'{target}' cannot be written: {error.strerror or error}; choose another folder, or "
+            f"make room"
+        ) from error
+    return target
