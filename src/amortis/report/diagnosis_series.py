@@ -12,7 +12,7 @@ from amortis.report.panel import Axis, Hue, Level, Line, Panel, Points, axis
 from amortis.report.row_sample import RowSample, sample_rows
 from amortis.report.ticks import number
 
-K_LEVELS = ((0.5, "0.5 good"), (0.7, "0.7 the limit"), (1.0, "1 no use"))
+K_LEVELS = ((0.5, "0.5"), (0.7, "0.7"), (1.0, "1.0"))
 """Values of k-hat at which its meaning changes."""
 
 MOST_COLUMNS = 4
@@ -22,7 +22,7 @@ _WIDE = 100.0
 """Ratio of the largest to the median gap past which gaps go on a logarithmic axis."""
 
 _DECADES = 1e-5
-_BINS, _FEWEST_PER_BIN = 24, 25
+_BINS, _FEWEST_PER_BIN = 40, 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,15 +119,11 @@ def k_hat_panel(diagnosis: Diagnosis, sample: RowSample) -> Panel | None:
         ((k > 0.7) & (k <= 1.0), Hue.WARNING, "above 0.7"),
         (k > 1.0, Hue.BAD, "above 1"),
     )
-    points = tuple(
-        _points(sample, np.arange(len(k), dtype=np.float64), np.where(kept, inner, np.nan), words)
-        for kept, hue, words in [(a & np.isfinite(inner), b, c) for a, b, c in hues]
-    )
-    points = tuple(
-        dataclasses.replace(p, hue=hue)
-        for p, (_, hue, _) in zip(points, hues, strict=True)
-        if p.x.size
-    )
+    place = np.arange(len(k), dtype=np.float64)
+    points = [
+        _points(sample, place, np.where(kept, inner, np.nan), words, hue)
+        for kept, hue, words in hues
+    ]
     worst = int(np.nanargmax(k))
     edge = [f"{exact:,} rows whose factor is exact are drawn at the lower edge."] * bool(exact)
     return Panel(
@@ -135,7 +131,7 @@ def k_hat_panel(diagnosis: Diagnosis, sample: RowSample) -> Panel | None:
         x=axis("row number", np.array([0.0, max(len(k) - 1, 1)])),
         y=Axis("k-hat (no unit)", low, high),
         levels=tuple(Level(y, label) for y, label in K_LEVELS),
-        points=points,
+        points=tuple(each for each in points if each.x.size),
         summary=f"k-hat of {len(sample.rows):,} rows against the row's number; the largest is "
         f"{number(float(k[worst]), 3)}, of row {worst:,}.",
         note=" ".join([sample.note, *edge]).strip(),
@@ -149,12 +145,13 @@ def _gap_panel(
     finite = gaps[np.isfinite(gaps)]
     largest, worst = float(finite.max()), int(np.nanargmax(gaps))
     median = float(np.median(np.abs(finite)))
-    log = largest > max(_WIDE * median, 0.0)
+    log = largest > max(_WIDE * median, 0.1 * diagnosis.tolerance)
     tolerance = Level(diagnosis.tolerance, f"tolerance {number(diagnosis.tolerance)} nats")
     notes = [sample.note]
     shown = gaps
     if log:
-        floor = max(largest * _DECADES, min(diagnosis.tolerance, median) / 10.0)
+        least = max(0.1 * median, 0.01 * diagnosis.tolerance)
+        floor = max(largest * _DECADES, min(0.1 * diagnosis.tolerance, least))
         shown = np.where(np.isfinite(gaps), np.maximum(gaps, floor), np.nan)
         below = int(np.sum(finite < floor))
         if below:
@@ -180,12 +177,13 @@ def _points(
     x: Float[np.ndarray, " rows"],
     y: Float[np.ndarray, " rows"],
     label: str,
+    hue: Hue = Hue.FIRST,
 ) -> Points:
     """The rows of a sample that have both places."""
     place: Int[np.ndarray, " shown"] = np.arange(len(sample.rows))
     shown_x, shown_y = x[sample.rows], y[sample.rows]
     kept = np.isfinite(shown_x) & np.isfinite(shown_y)
-    return Points(shown_x[kept], shown_y[kept], label, Hue.FIRST, place[kept])
+    return Points(shown_x[kept], shown_y[kept], label, hue, place[kept])
 
 
 def _bin_means(x: Float[np.ndarray, " rows"], gaps: Float[np.ndarray, " rows"]) -> Line | None:
@@ -197,7 +195,7 @@ def _bin_means(x: Float[np.ndarray, " rows"], gaps: Float[np.ndarray, " rows"]) 
         return None
     order = np.argsort(x, kind="stable")
     parts = np.array_split(order, bins)
-    centers = np.array([np.median(x[part]) for part in parts])
+    centers = np.array([x[part].mean() for part in parts])
     means = np.array([gaps[part].mean() for part in parts])
     words = tuple(
         f"mean of {len(part):,} rows: {number(float(mean), 3)} nats"

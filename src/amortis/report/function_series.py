@@ -1,6 +1,8 @@
 r"""The function's factor of each row beside the row's own optimum, $f(x_n)$ against $\nu_n$."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,9 @@ from amortis.report.ticks import number
 
 _MOST_NUMBERS, _FEWEST_ROWS = 1500, 100
 """Rows times squared latents per row whose optima are looked for: seconds, not minutes."""
+
+_LEAST = 0.05
+"""Length of an axis in posterior sds, or of log sds: less is not worth a picture."""
 
 _MOST_LATENTS = 2
 """Latents of a row that are drawn."""
@@ -106,24 +111,29 @@ def function_panels(values: FunctionValues, note: str = "") -> tuple[Panel, ...]
     panels: list[Panel] = []
     for j, name in enumerate(values.names[:_MOST_LATENTS]):
         shown = shown_name(name)
+        least = _LEAST * float(np.exp(np.median(values.best_log_sd[:, j])))
         pairs = (
-            (f"mean of {shown}", values.mean[:, j], values.best_mean[:, j]),
-            (f"log sd of {shown}", values.log_sd[:, j], values.best_log_sd[:, j]),
+            _Pair(f"mean of {shown}", values.mean[:, j], values.best_mean[:, j], least),
+            _Pair(f"log sd of {shown}", values.log_sd[:, j], values.best_log_sd[:, j], _LEAST),
         )
         if values.inputs is not None:
-            panels += [_against_input(values, what, f, best, note) for what, f, best in pairs]
-        panels += [_against_optimum(values, what, f, best, note) for what, f, best in pairs]
+            panels += [_against_input(values, pair, note) for pair in pairs]
+        panels += [_against_optimum(values, pair, note) for pair in pairs]
     return tuple(panels)
 
 
-def _against_optimum(
-    values: FunctionValues,
-    what: str,
-    function: Float[np.ndarray, " shown"],
-    best: Float[np.ndarray, " shown"],
-    note: str,
-) -> Panel:
-    around = axis("", function, best)
+class _Pair(NamedTuple):
+    """A parameter of the factors, by the function and at the optimum."""
+
+    what: str
+    function: Float[np.ndarray, " shown"]
+    best: Float[np.ndarray, " shown"]
+    least: float
+
+
+def _against_optimum(values: FunctionValues, pair: _Pair, note: str) -> Panel:
+    what, function, best, least = pair
+    around = axis("", function, best, least=least)
     ends = np.array([around.low, around.high])
     diagonal = Line(ends, ends, "function and optimum agree", Hue.QUIET, dashed=True)
     worst = float(np.nanmax(np.abs(function - best)))
@@ -139,13 +149,8 @@ def _against_optimum(
     )
 
 
-def _against_input(
-    values: FunctionValues,
-    what: str,
-    function: Float[np.ndarray, " shown"],
-    best: Float[np.ndarray, " shown"],
-    note: str,
-) -> Panel:
+def _against_input(values: FunctionValues, pair: _Pair, note: str) -> Panel:
+    what, function, best, least = pair
     assert values.inputs is not None  # the caller has looked
     order = np.argsort(values.inputs, kind="stable")
     x = values.inputs[order]
@@ -153,7 +158,7 @@ def _against_input(
     return Panel(
         title=f"{_capital(what)} against {name}",
         x=axis(name, x),
-        y=axis(what, function, best),
+        y=axis(what, function, best, least=least),
         lines=(Line(x, function[order], "the function", Hue.FIRST),),
         points=(Points(x, best[order], "own optimum of a row", Hue.SECOND, values.place[order]),),
         summary=f"The {what} that the function gives, as a line, and that of the own optima of "
@@ -166,7 +171,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _entry_names(shapes: dict[str, tuple[int, ...]]) -> list[str]:
+def _entry_names(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     return [
         f"{shown_name(name)}[{','.join(map(str, place))}]" if place else shown_name(name)
         for name, shape in shapes.items()

@@ -20,7 +20,7 @@ from amortis.report.diagnosis_series import columns_of_rows, diagnosis_sample
 from amortis.report.elbo_series import elbo_panel
 from amortis.report.function_series import FunctionValues, function_values
 from amortis.report.markup import Markup, as_it_is, element, json_data, shown_name
-from amortis.report.page_numbers import numbers_section, settings_section, tiles
+from amortis.report.page_numbers import fit_table, numbers_section, settings_section, tiles
 from amortis.report.page_parts import figures, paragraph, section
 from amortis.report.page_script import SCRIPT
 from amortis.report.page_sections import (
@@ -86,7 +86,11 @@ def report(
     sample = sample_rows(fitted.model.size) if diagnosis is None else diagnosis_sample(diagnosis)
     values = function_values(fitted, sample)
     elbo = elbo_panel(fitted, reference)
-    with_time = None if elbo is None else section("elbo", "The fit", figures([elbo], "elbo"))
+    with_time = (
+        None
+        if elbo is None
+        else section("elbo", "The fit", figures([elbo], "elbo", fit_table(fitted)))
+    )
     measured = diagnosis is not None
     function_note = sample.note if values is None else _function_note(values, sample)
     contents = Contents(
@@ -105,7 +109,7 @@ def report(
         )
     )
     function = type(fitted.guide.inference).__name__
-    heading = title or f"{function} for {fitted.model.size:,} rows of {fitted.model.plate}"
+    heading = title or f"{function} for {fitted.model.size:,} units of {fitted.model.plate!r}"
     table = _row_table(fitted, diagnosis, sample, values)
     text = _document(heading, answer(fitted, diagnosis), tiles(fitted, diagnosis), contents, table)
     with replacing(target) as stream:
@@ -171,7 +175,9 @@ def _row_table(
             table.append([shown_name(name), _texts(columns.values[rows, j])])
     if diagnosis is not None:
         gaps = zip(diagnosis.row_gaps[rows], diagnosis.row_gap_ses[rows], strict=True)
-        table.append(["gap", [f"{number(float(g), 3)} ± {number(float(s), 2)} nats" for g, s in gaps]])
+        table.append(
+            ["gap", [f"{number(float(g), 3)} ± {number(float(s), 2)} nats" for g, s in gaps]]
+        )
         table.append(["k-hat", _texts(diagnosis.row_k[rows], 2)])
     if values is not None:
         name = values.names[0]
@@ -200,7 +206,7 @@ def _how_it_was_made() -> Markup:
         "made",
         "How it was made",
         paragraph(
-            f"Written on {day} (UTC). The gap is paired: each row's own factor is optimised from "
+            f"Written on {day} (UTC). The gap is paired: each row's own factor is optimized from "
             "the function's output with the globals' factor held, and both are compared on the "
             "same fresh draws. k-hat is estimated from the largest importance weights by Pareto "
             "smoothing. Rows are numbered from 0, as in the data."

@@ -1,6 +1,7 @@
 """The numbers of a report page: the few that matter most, and all of them with their units."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -19,10 +20,10 @@ _LONGEST_SETTING = 300
 def tiles(fitted: Fit, diagnosis: Diagnosis | None) -> Markup:
     """The few numbers that matter most."""
     size = fitted.model.size
-    made = [tile("Rows", f"{size:,}", f"units of {shown_name(fitted.model.plate)}")]
+    made = [tile("Rows", f"{size:,}", f"units of the plate {shown_name(fitted.model.plate)!r}")]
     if diagnosis is None:
         objective = last_objective(fitted)
-        made.append(tile("ELBO", number(objective, 6), "nats, total, on the optimiser's draws"))
+        made.append(tile("ELBO", number(objective, 6), "nats, total, on the optimizer's draws"))
     else:
         per_datum, evidence = diagnosis.gap_per_datum, diagnosis.inference_gap
         if math.isfinite(per_datum.mean):
@@ -31,7 +32,11 @@ def tiles(fitted: Fit, diagnosis: Diagnosis | None) -> Markup:
         if rows_are_measured(diagnosis):
             share = 100.0 * diagnosis.untrusted / diagnosis.size
             made.append(
-                tile("Rows with k-hat above 0.7", f"{share:.1f} %", f"{diagnosis.untrusted:,} rows")
+                tile(
+                    "Rows with k-hat above 0.7",
+                    f"{number(share, 2)} %",
+                    f"{diagnosis.untrusted:,} rows",
+                )
             )
         if evidence is not None:
             mean, se = with_error(evidence.mean, evidence.se)
@@ -51,7 +56,7 @@ def numbers_section(fitted: Fit, diagnosis: Diagnosis | None, reference: Fit | N
         each = Estimate(elbo.mean / size, elbo.se / size, "nats per row")
         rows.append(estimate_row("ELBO per row", each, ""))
         rows += _diagnosis_rows(diagnosis)
-    last = "objective at the end, on the optimiser's own draws"
+    last = "objective at the end, on the optimizer's own draws"
     rows.append(number_row("ELBO, last seen", last_objective(fitted), "nats, total", last))
     if reference is not None:
         name = f"ELBO, last seen, of {function_label(reference)}"
@@ -61,7 +66,7 @@ def numbers_section(fitted: Fit, diagnosis: Diagnosis | None, reference: Fit | N
         rows.append(number_row("this fit less the reference", difference, "nats, total", meaning))
     rows += [
         number_row("time of the fit", _seconds(fitted), "seconds", "compilation included"),
-        number_row("rows", size, "rows", f"units of {shown_name(fitted.model.plate)}"),
+        number_row("rows", size, "rows", f"units of the plate {shown_name(fitted.model.plate)!r}"),
         number_row("variational parameters", fitted.parameters, "numbers", "of globals and rows"),
     ]
     return section(
@@ -72,6 +77,7 @@ def numbers_section(fitted: Fit, diagnosis: Diagnosis | None, reference: Fit | N
             ["quantity", "value", "s.e.", "unit", "meaning"],
             rows,
             (1, 2),
+            "stacked",
         ),
     )
 
@@ -94,7 +100,10 @@ def _diagnosis_rows(diagnosis: Diagnosis) -> list[list[Child]]:
         share = 100.0 * diagnosis.untrusted / diagnosis.size
         rows.append(
             number_row(
-                "rows with k-hat above 0.7", diagnosis.untrusted, "rows", f"{share:.1f} % of all"
+                "rows with k-hat above 0.7",
+                diagnosis.untrusted,
+                "rows",
+                f"{number(share, 2)} % of all",
             )
         )
         rows.append(number_row("largest k-hat of a row", float(np.nanmax(k)), "no unit", ""))
@@ -109,20 +118,31 @@ def _diagnosis_rows(diagnosis: Diagnosis) -> list[list[Child]]:
     return rows
 
 
+def fit_table(fitted: Fit) -> Markup:
+    """How the fit ended, and what it took."""
+    history = fitted.history
+    done = len(history.seconds) > 0
+    rows: list[list[Child]] = [
+        ["status", str(fitted.status)],
+        ["inference function", " ".join(repr(fitted.guide.inference).split())[:_LONGEST_SETTING]],
+        ["variational parameters", f"{fitted.parameters:,}"],
+        ["iterations", f"{int(history.iterations[-1]):,}" if done else "0"],
+        ["draws per iteration", f"{int(history.draws[-1]):,} at the end" if done else "0"],
+        ["time", f"{number(_seconds(fitted), 3)} seconds, compilation included"],
+    ]
+    return table("How the fit ended.", ["fit", "value"], rows)
+
+
 def settings_section(fitted: Fit) -> Markup:
     """What was fitted, how, and with which versions."""
-    model, guide, history = fitted.model, fitted.guide, fitted.history
-    done = len(history.seconds) > 0
+    model, guide = fitted.model, fitted.guide
     settings = {
-        "status": str(fitted.status),
         "inference function": repr(guide.inference),
         "factor of the globals": repr(guide.global_family),
         "factor of a row": repr(guide.local_family),
         "globals": _sites(model.globals_),
         "latents of a row": _sites(model.locals_),
         "columns the function reads": ", ".join(map(shown_name, model.input_names[:12])) or "none",
-        "iterations": f"{int(history.iterations[-1]):,}" if done else "0",
-        "draws per iteration": f"{int(history.draws[-1]):,}" if done else "0",
     }
     if fitted.held:
         settings["data"] = "new data; the globals' factor is that of the data fitted before"
@@ -135,12 +155,16 @@ def settings_section(fitted: Fit) -> Markup:
     return section(
         "settings",
         "Settings and versions",
-        table("What was fitted, and how.", ["setting", "value"], rows),
-        table("Versions.", ["software", "version"], used),
+        element(
+            "div",
+            table("What was fitted, and how.", ["setting", "value"], rows),
+            table("Versions.", ["software", "version"], used),
+            class_="charts",
+        ),
     )
 
 
-def _sites(sites: dict[str, tuple[int, ...]]) -> str:
+def _sites(sites: Mapping[str, tuple[int, ...]]) -> str:
     shown = [
         f"{shown_name(name)} ({' × '.join(map(str, shape))})" if shape else shown_name(name)
         for name, shape in list(sites.items())[:12]

@@ -57,7 +57,7 @@ def answer(fitted: Fit, diagnosis: Diagnosis | None) -> Markup:
     extra: list[Child] = []
     if not fitted.status.settled:
         tone, word = "poor", "The fit did not settle"
-        extra = [paragraph(f"The optimiser ended early: {fitted.status.value}")]
+        extra = [paragraph(f"The optimizer ended early: {fitted.status.value}")]
     if steps:
         extra.append(paragraph("Next step" if len(steps) == 1 else "Next steps", class_="soft"))
         extra.append(element("ul", *(element("li", with_calls(step)) for step in steps)))
@@ -84,9 +84,9 @@ def function_section(values: FunctionValues | None, note: str) -> Markup | None:
             "deviation come from the inference function; its own optimum is the Gaussian that "
             "maximizes the row's part of the ELBO while the globals' factor is held. Where both "
             "agree, amortization costs nothing. Latents with a bounded support are shown on the "
-            f"unconstrained scale.{late}"
+            f"unconstrained scale.{late} {note}"
         ),
-        figures(function_panels(values, note), "function"),
+        figures(function_panels(values, note), "function", said=note),
     )
 
 
@@ -102,10 +102,15 @@ def gap_section(fitted: Fit, diagnosis: Diagnosis, sample: RowSample) -> Markup:
         title,
         paragraph(
             "What a row would gain, in nats, if it had a factor of its own. Small gaps are noisy, "
-            f"and may be below zero.{more if left_out else ''}"
+            f"and may be below zero.{more if left_out else ''} "
+            f"{sample.note}"
         ),
-        figures(gap_panels(fitted.model, diagnosis, sample), "gap"),
-        _worst(diagnosis),
+        figures(
+            gap_panels(fitted.model, diagnosis, sample),
+            "gap",
+            _worst(diagnosis),
+            said=sample.note,
+        ),
     )
 
 
@@ -145,22 +150,31 @@ def k_hat_section(diagnosis: Diagnosis, sample: RowSample) -> Markup | None:
         ("above 1", np.sum(k > 1.0), "the factor misses a part of the posterior"),
     )
     rows: list[list[Child]] = [
-        [f"k-hat {name}", f"{int(count):,}", f"{100 * count / len(k):.1f} %", meaning]
+        [f"k-hat {name}", f"{int(count):,}", f"{number(100 * float(count) / len(k), 3)} %", meaning]
         for name, count, meaning in counts
     ]
     unknown = int(np.sum(np.isnan(k)))
     if unknown:
-        rows.append(["not measured", f"{unknown:,}", f"{100 * unknown / len(k):.1f} %", ""])
+        rows.append(["not measured", f"{unknown:,}", f"{number(100 * unknown / len(k), 2)} %", ""])
     return section(
         "k-hat",
         "How well each row's factor fits",
         paragraph(
             "k-hat is the tail index of the importance weights of a row's factor: the smaller, the "
             "closer the factor is to the row's posterior given the globals. It says how good the "
-            "factor is where its own draws look."
+            f"factor is where its own draws look. {sample.note}"
         ),
-        figures([panel], "k-hat"),
-        table("Rows by k-hat", ["range", "rows", "share", "meaning"], rows, (1, 2)),
+        figures(
+            [panel],
+            "k-hat",
+            table(
+                f"All {diagnosis.size:,} rows by k-hat.",
+                ["range", "rows", "share", "meaning"],
+                rows,
+                (1, 2),
+            ),
+            said=sample.note,
+        ),
     )
 
 

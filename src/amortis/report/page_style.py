@@ -44,25 +44,25 @@ letter-spacing:-.01em}
 .plain{--tone:var(--quiet)}
 dl.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:14px;
 margin:18px 0 8px}
-.tiles div{border:1px solid var(--line);border-radius:10px;padding:12px 16px}
+.tiles div{border:1px solid var(--line);border-radius:10px;padding:12px 16px;display:flex;
+flex-direction:column;justify-content:space-between}
 .tiles dt{color:var(--soft);font-size:.88rem}
 .tiles dd{margin:0;font-size:1.5rem;font-weight:600;letter-spacing:-.01em;line-height:1.25;
 font-variant-numeric:tabular-nums}
 .tiles dd small{display:block;font-size:.84rem;font-weight:400;letter-spacing:0;color:var(--soft)}
-.scroll{overflow-x:auto;margin:12px 0;-webkit-overflow-scrolling:touch}
-table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;min-width:100%}
-caption{text-align:left;color:var(--soft);font-size:.88rem;padding-bottom:6px}
+.scroll{overflow-x:auto;margin:0 0 12px;-webkit-overflow-scrolling:touch}
+table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
 th,td{padding:7px 18px 7px 0;text-align:left;vertical-align:top;
 border-bottom:1px solid var(--grid)}
 thead th{color:var(--soft);font-weight:600;border-bottom:1px solid var(--line);
 white-space:nowrap}
 tbody th{font-weight:500}
 td.number,th.number{text-align:right;white-space:nowrap}
-td.wide{min-width:22ch}
+td.wide{min-width:22ch}.short{white-space:nowrap}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(430px,100%),1fr));
 gap:28px 36px;margin:16px 0 4px}
-.charts>*{min-width:0}
-figure{margin:0;max-width:620px}
+.charts>*{min-width:0}.charts .note{margin:0 0 4px}
+figure{margin:0;max-width:540px}
 figcaption p{margin:0 0 4px}
 .legend{display:flex;flex-wrap:wrap;gap:2px 16px;list-style:none;margin:4px 0 4px;padding:0;
 font-size:.86rem;color:var(--soft)}
@@ -103,7 +103,7 @@ line-height:1.4;box-shadow:0 4px 16px rgb(0 0 0/.25);font-variant-numeric:tabula
 #tip div{display:flex;justify-content:space-between;gap:16px}
 #tip div:first-child{font-weight:700}
 #tip span{overflow-wrap:anywhere}
-footer{padding-top:20px;padding-bottom:48px;border-top:1px solid var(--line)}
+footer{padding-top:20px;padding-bottom:48px}
 @media (max-width:560px){
 header,main,footer{padding-left:16px;padding-right:16px}
 header{padding-top:24px}h1{font-size:1.5rem}
@@ -112,7 +112,15 @@ dl.tiles{grid-template-columns:1fr 1fr;gap:10px}.tiles div{padding:10px 12px}
 .tiles dd{font-size:1.15rem}
 svg.chart text{font-size:16px}svg.chart .name{font-size:15px}
 .points circle{r:4.2}
-th,td{padding-right:14px}}
+th,td{padding-right:14px}
+.stacked thead{display:none}.stacked,.stacked tbody{display:block}
+.stacked tr{display:flex;flex-wrap:wrap;gap:0 .5em;padding:8px 0;
+border-bottom:1px solid var(--grid)}
+.stacked th,.stacked td{border:0;padding:0;min-width:0;text-align:left}
+.stacked th,.stacked td:last-child{flex:0 0 100%}
+.stacked td:nth-child(2){font-weight:600}
+.stacked td:nth-child(3):not(:empty)::before{content:"± "}
+.stacked td:last-child{color:var(--soft);font-size:.88rem}}
 """
     f"@media print{{:root{{color-scheme:light;{_LIGHT}}}"
     """
@@ -121,10 +129,11 @@ body{font-size:10.5pt}
 header,main,footer{max-width:none;padding:0}header{padding-top:0}
 #tip,.ring,nav,.keys{display:none!important}
 section{break-inside:auto;padding:14px 0}
-h2,h3,figcaption,caption{break-after:avoid}
+h2,h3,figcaption,.note{break-after:avoid}
 figure,tr,.answer,.tiles div{break-inside:avoid}
 .charts{grid-template-columns:1fr 1fr;gap:18px 24px}
-.scroll{overflow:visible}table{font-size:8.8pt}th,td{padding-right:10px}
+.scroll{overflow:visible}table,.note,figcaption p,.legend{font-size:8.8pt}
+svg.chart text{font-size:15px}th,td{padding-right:10px}
 .answer,.tiles div{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .paper{max-width:100%;padding:0;border:0}.paper svg{max-width:100%;height:auto}
 a{color:inherit;text-decoration:none}}

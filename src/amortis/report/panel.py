@@ -124,8 +124,8 @@ class Panel:
         y: the second axis.
         bands: drawn first.
         levels: drawn next.
-        lines: drawn next.
-        points: drawn last.
+        lines: drawn last, over the points.
+        points: drawn next.
         summary: what it shows, in a sentence for those who do not see it.
         note: what a reader has to know, such as how many rows are shown.
     """
@@ -142,25 +142,25 @@ class Panel:
 
 
 def axis(
-    label: str, *values: Float[np.ndarray, " some"] | Float[np.ndarray, ""], log: bool = False
+    label: str, *values: Float[np.ndarray, " some"], least: float = 0.0, log: bool = False
 ) -> Axis:
     """An axis around all that has to be seen, with a margin.
 
     Args:
         label: what is along it, with its unit.
         *values: what has to be seen; what is not finite, or not positive on a log axis, is not.
+        least: length that is worth showing: smaller differences must not fill a picture.
         log: whether equal ratios are equally far apart.
 
     Returns:
         The axis; around one value it is as long as the value is large.
     """
-    every = np.concatenate([np.atleast_1d(np.asarray(v, np.float64)) for v in values])
+    every = np.concatenate([np.asarray(v, np.float64) for v in values])
     kept = every[np.isfinite(every) & ((every > 0.0) | (not log))]
     low, high = (float(kept.min()), float(kept.max())) if kept.size else (0.1, 1.0)
     if log:
         margin = max((high / low) ** 0.04, 1.05)
         return Axis(label, low / margin, high * margin, log=True)
-    # Around single precision: a spread of rounding errors must not fill a picture.
-    margin = max(0.04 * (high - low), 1e-5 * max(abs(low), abs(high)))
-    margin = margin or 0.5
+    margin = max(0.04 * (high - low), 0.5 * (least - (high - low)))
+    margin = max(margin, 1e-5 * max(abs(low), abs(high))) or 0.5  # not rounding errors
     return Axis(label, low - margin, high + margin)

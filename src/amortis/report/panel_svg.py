@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Float
 
 from amortis.report.markup import Markup, as_it_is, element, joined
-from amortis.report.panel import Axis, Band, Hue, Level, Line, Panel, Points
+from amortis.report.panel import Axis, Band, Level, Line, Panel, Points
 from amortis.report.ticks import linear_ticks, log_ticks
 from amortis.report.verdict_words import text_width
 
 WIDTH, HEIGHT = 480.0, 330.0
 """Size of the drawing in its own units; pages scale it."""
 
-_TOP, _RIGHT, _BOTTOM = 34.0, 16.0, 60.0
+_TOP, _RIGHT, _BOTTOM = 34.0, 16.0, 56.0
 _FONT = 16.0
 """The larger size of letters, as on phones, for which room is kept."""
 
@@ -29,9 +29,10 @@ class _Frame:
     x: Axis
     y: Axis
     left: float
+    right: float
 
     def across(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        return self.left + _share(values, self.x) * (WIDTH - _RIGHT - self.left)
+        return self.left + _share(values, self.x) * (self.right - self.left)
 
     def down(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         return HEIGHT - _BOTTOM - _share(values, self.y) * (HEIGHT - _BOTTOM - _TOP)
@@ -50,20 +51,24 @@ def panel_svg(panel: Panel, identifier: str) -> Markup:
     """
     y_ticks = _ticks(panel.y, 6)
     widest = max((text_width(label, _FONT) for _, label in y_ticks), default=0.0)
-    frame = _Frame(panel.x, panel.y, min(max(widest + 10.0, 40.0), 170.0))
+    beside = max((_margin(level.label) for level in panel.levels), default=0.0)
+    frame = _Frame(
+        panel.x, panel.y, min(max(widest + 10.0, 40.0), 170.0), WIDTH - max(_RIGHT, beside)
+    )
     clip = f"{identifier}-clip"
     area = element(
         "rect",
         x=frame.left,
         y=_TOP,
-        width=WIDTH - _RIGHT - frame.left,
+        width=frame.right - frame.left,
         height=HEIGHT - _BOTTOM - _TOP,
     )
+    count = sum(len(points.x) for points in panel.points)
     drawn = [
         *(_band(band, frame) for band in panel.bands),
         *(_level_line(level, frame) for level in panel.levels),
+        *(_points(points, frame, count) for points in panel.points),
         *(_line(line, frame) for line in panel.lines),
-        *(_points(points, frame) for points in panel.points),
         *(_worded(line, frame) for line in panel.lines if line.words),
     ]
     return element(
@@ -103,7 +108,7 @@ def legend(panel: Panel) -> Markup:
 
 
 def _axes(panel: Panel, frame: _Frame, y_ticks: list[tuple[float, str]]) -> list[Markup]:
-    bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
+    bottom, right = HEIGHT - _BOTTOM, frame.right
     parts: list[Markup] = []
     for value, label in y_ticks:
         y = float(frame.down(np.array([value]))[0])
@@ -120,7 +125,7 @@ def _axes(panel: Panel, frame: _Frame, y_ticks: list[tuple[float, str]]) -> list
     middle = (frame.left + right) / 2
     half = min(text_width(panel.x.label, _FONT), WIDTH) / 2
     middle = min(max(middle, half), WIDTH - half)
-    parts.append(element("text", panel.x.label, class_="label middle", x=middle, y=HEIGHT - 12.0))
+    parts.append(element("text", panel.x.label, class_="label middle", x=middle, y=HEIGHT - 10.0))
     parts.append(element("text", panel.y.label, class_="label", x=2.0, y=17.0))
     return parts
 
@@ -156,21 +161,29 @@ def _level_line(level: Level, frame: _Frame) -> Markup:
         "line",
         class_=f"level {level.hue.value}",
         x1=frame.left,
-        x2=WIDTH - _RIGHT,
+        x2=frame.right,
         y1=y,
         y2=y,
     )
 
 
 def _level_label(level: Level, frame: _Frame) -> Markup:
-    """Above the line at the right end; below it where there is no room above."""
+    """A short name beside the line; a long one above it, or below where there is no room above."""
     y = float(frame.down(np.array([level.y]))[0])
     if not _TOP - 1.0 <= y <= HEIGHT - _BOTTOM + 1.0:
         return as_it_is("")
+    hue = level.hue.value
+    if _margin(level.label):
+        place = frame.right + 5.0
+        return element("text", level.label, class_=f"name {hue}", x=place, y=y + 5.0)
     y += -5.0 if y > _TOP + 16.0 else 17.0
-    return element(
-        "text", level.label, class_=f"name end {level.hue.value}", x=WIDTH - _RIGHT - 2.0, y=y
-    )
+    return element("text", level.label, class_=f"name end {hue}", x=frame.right - 2.0, y=y)
+
+
+def _margin(label: str) -> float:
+    """Room for a level's name beside the frame; zero if it is too long for that."""
+    width = text_width(label, _FONT) + 8.0
+    return width if label and width < 48.0 else 0.0
 
 
 def _line(line: Line, frame: _Frame) -> Markup:
@@ -182,9 +195,9 @@ def _line(line: Line, frame: _Frame) -> Markup:
     )
 
 
-def _points(points: Points, frame: _Frame) -> Markup:
+def _points(points: Points, frame: _Frame, count: int) -> Markup:
     across, down = frame.across(points.x), frame.down(points.y)
-    size = 4.0 if len(across) < 150 else 3.2 if len(across) < 600 else 2.6
+    size = 4.0 if count < 150 else 3.2 if count < 600 else 2.6
     # One short tag for each: there are thousands.
     marks = "".join(
         f'<circle cx="{a:.1f}" cy="{d:.1f}" r="{size}"{extra}/>'
@@ -232,7 +245,3 @@ def _share(values: Float[np.ndarray, " n"], axis: Axis) -> Float[np.ndarray, " n
         return (values - axis.low) / (axis.high - axis.low)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log(values / axis.low) / math.log(axis.high / axis.low)
-
-
-HUES = tuple(hue.value for hue in Hue)
-"""Names of the hues, each of which the page's style gives a color."""

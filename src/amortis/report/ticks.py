@@ -5,6 +5,7 @@ import math
 _MINUS = "\N{MINUS SIGN}"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _FEWEST_DECADES = 1.0
+_MOST_DIGITS = 8
 
 
 def linear_ticks(low: float, high: float, most: int = 6) -> list[tuple[float, str]]:
@@ -89,7 +90,8 @@ def with_error(mean: float, se: float) -> tuple[str, str]:
         return number(mean), number(se, 2)
     last = math.floor(math.log10(se)) - 1
     exponent = math.floor(math.log10(abs(mean))) if mean else last
-    return number(mean, max(1, exponent - last + 1)), number(se, 2)
+    digits = min(max(1, exponent - last + 1), _MOST_DIGITS)
+    return number(mean, digits), number(se, 2)
 
 
 def _signed(text: str) -> str:
