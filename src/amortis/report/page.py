@@ -3,23 +3,18 @@
 import base64
 import datetime
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from amortis._errors import ArgumentError
-from amortis._require import require_kind, shown
 from amortis.diagnostics import Diagnosis
 from amortis.fitting import Fit
 from amortis.report.atomic_write import replacing
-from amortis.report.calibration_series import CalibrationLike
-from amortis.report.diagnosis_series import columns_of_rows, diagnosis_sample
+from amortis.report.diagnosis_series import diagnosis_sample
 from amortis.report.elbo_series import elbo_panel
 from amortis.report.function_series import FunctionValues, function_values
 from amortis.report.markup import Markup, as_it_is, element, json_data, shown_name
+from amortis.report.page_checks import require_place, require_records
+from amortis.report.page_diagnosis import collapse_section, gap_section, k_hat_section
 from amortis.report.page_numbers import fit_table, numbers_section, settings_section, tiles
 from amortis.report.page_parts import figures, paragraph, section
 from amortis.report.page_script import SCRIPT
@@ -27,17 +22,14 @@ from amortis.report.page_sections import (
     Contents,
     answer,
     calibration_section,
-    collapse_section,
     function_section,
-    gap_section,
     globals_section,
-    k_hat_section,
     verdict_section,
 )
 from amortis.report.page_style import STYLE
 from amortis.report.plots import FilePath
 from amortis.report.row_sample import RowSample, sample_rows
-from amortis.report.ticks import number
+from amortis.report.row_words import row_table
 from amortis.structure import Verdict
 
 
@@ -80,23 +72,19 @@ def report(
         >>> found = amortis.diagnose(fitted, key=jax.random.key(1))
         >>> amortis.report(fitted, found, path="report.html")
     """
-    _require_records(fitted, diagnosis, verdict, calibration, reference, title)
-    target = _require_place(path)
+    require_records(fitted, diagnosis, verdict, calibration, reference, title)
+    target = require_place(path)
     verdict = fitted.model.verdict if verdict is None else verdict
     sample = sample_rows(fitted.model.size) if diagnosis is None else diagnosis_sample(diagnosis)
     values = function_values(fitted, sample)
     elbo = elbo_panel(fitted, reference)
-    with_time = (
-        None
-        if elbo is None
-        else section("elbo", "The fit", figures([elbo], "elbo", fit_table(fitted)))
-    )
+    elbo_figure = figures([] if elbo is None else [elbo], "elbo", fit_table(fitted))
     measured = diagnosis is not None
     function_note = sample.note if values is None else _function_note(values, sample)
     contents = Contents(
         (
             ("numbers", "Numbers", numbers_section(fitted, diagnosis, reference)),
-            ("elbo", "Fit", with_time),
+            ("elbo", "Fit", section("elbo", "The fit", elbo_figure)),
             ("function", "Function and optimum", function_section(values, function_note)),
             ("gap", "Gap", gap_section(fitted, diagnosis, sample) if measured else None),
             ("k-hat", "k-hat", k_hat_section(diagnosis, sample) if measured else None),
@@ -110,7 +98,7 @@ def report(
     )
     function = type(fitted.guide.inference).__name__
     heading = title or f"{function} for {fitted.model.size:,} units of {fitted.model.plate!r}"
-    table = _row_table(fitted, diagnosis, sample, values)
+    table = row_table(fitted, diagnosis, sample, values)
     text = _document(heading, answer(fitted, diagnosis), tiles(fitted, diagnosis), contents, table)
     with replacing(target) as stream:
         stream.write(text.encode("utf8", errors="replace"))
@@ -163,37 +151,6 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _row_table(
-    fitted: Fit, diagnosis: Diagnosis | None, sample: RowSample, values: FunctionValues | None
-) -> list[list[Any]]:
-    """What is said of each row that is shown: columns of a heading and texts."""
-    rows = sample.rows
-    table: list[list[Any]] = [["row", [f"{i:,}" for i in rows.tolist()]]]
-    columns = columns_of_rows(fitted.model, diagnosis)
-    for j, name in enumerate(columns.names):
-        if name != "row":
-            table.append([shown_name(name), _texts(columns.values[rows, j])])
-    if diagnosis is not None:
-        gaps = zip(diagnosis.row_gaps[rows], diagnosis.row_gap_ses[rows], strict=True)
-        table.append(
-            ["gap", [f"{number(float(g), 3)} ± {number(float(s), 2)} nats" for g, s in gaps]]
-        )
-        table.append(["k-hat", _texts(diagnosis.row_k[rows], 2)])
-    if values is not None:
-        name = values.names[0]
-        blank = np.full(len(rows), np.nan)
-        for what, of in (("function", values.mean), ("own optimum", values.best_mean)):
-            column = blank.copy()
-            column[values.place] = of[:, 0]
-            texts = ["not looked for" if np.isnan(v) else number(float(v), 4) for v in column]
-            table.append([f"mean of {name}, {what}", texts])
-    return table
-
-
-def _texts(values: np.ndarray, digits: int = 4) -> list[str]:
-    return [number(float(v), digits) for v in values]
-
-
 def _function_note(values: FunctionValues, sample: RowSample) -> str:
     if len(values.place) == len(sample.rows):
         return sample.note
@@ -217,56 +174,3 @@ def _how_it_was_made() -> Markup:
             "Vehtari et al., Pareto Smoothed Importance Sampling (2024)."
         ),
     )
-
-
-def _require_records(
-    fitted: Any, diagnosis: Any, verdict: Any, calibration: Any, reference: Any, title: Any
-) -> None:
-    """Refuse what cannot be reported, before anything is computed."""
-    require_kind("fitted", fitted, Fit, "amortis.fit(model, key=key)")
-    size = fitted.model.size
-    if diagnosis is not None:
-        require_kind("diagnosis", diagnosis, Diagnosis, "amortis.diagnose(fit, key=key)")
-        if diagnosis.size != size:
-            raise ArgumentError(
-                f"the diagnosis is of {diagnosis.size} rows and the fit of {size}; expected a "
-                f"diagnosis of this fit: pass amortis.diagnose(fit, key=key)"
-            )
-    if verdict is not None:
-        require_kind("verdict", verdict, Verdict, "amortis.check(model, x)")
-    if reference is not None:
-        require_kind("reference", reference, Fit, "amortis.fit(model, key=key, inference=Table())")
-        if reference.model.size != size:
-            raise ArgumentError(
-                f"the reference has {reference.model.size} rows and the fit {size}; expected a fit "
-                f"of the same model and data, or their ELBOs cannot be compared"
-            )
-    if calibration is not None and not isinstance(calibration, CalibrationLike):
-        raise ArgumentError(
-            f"calibration is {shown(calibration)}; expected the record of a calibration, with "
-            f"sites, simulations and draws: leave it out"
-        )
-    if title is not None and not isinstance(title, str):
-        raise ArgumentError(f"title is {shown(title)}; expected text: leave it out")
-
-
-def _require_place(path: Any) -> Path:
-    """Refuse a path where no file can be written, by trying in its folder."""
-    if not isinstance(path, str | os.PathLike) or not str(path):
-        raise ArgumentError(f"path is {shown(path)}; expected a file name: pass 'report.html'")
-    target = Path(path)
-    if target.is_dir():
-        raise ArgumentError(f"'{target}' is a folder; expected a file name: add '/report.html'")
-    if not target.parent.is_dir():
-        raise ArgumentError(
-            f"'{target}' cannot be written: there is no folder '{target.parent}'; make it first"
-        )
-    try:
-        with tempfile.TemporaryFile(dir=target.parent):
-            pass
-    except OSError as error:
-        raise ArgumentError(
-            f"'{target}' cannot be written: {error.strerror or error}; choose another folder, or "
-            f"make room"
-        ) from error
-    return target

@@ -98,12 +98,13 @@ def _diagnosis_rows(diagnosis: Diagnosis) -> list[list[Child]]:
     k = np.asarray(diagnosis.row_k, np.float64)
     if rows_are_measured(diagnosis) and not np.isnan(k).all():
         share = 100.0 * diagnosis.untrusted / diagnosis.size
+        of_all = f"{number(share, 2)} % of all"
         rows.append(
             number_row(
                 "rows with k-hat above 0.7",
                 diagnosis.untrusted,
                 "rows",
-                f"{number(share, 2)} % of all",
+                of_all,
             )
         )
         rows.append(number_row("largest k-hat of a row", float(np.nanmax(k)), "no unit", ""))

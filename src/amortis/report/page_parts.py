@@ -111,9 +111,9 @@ def estimate_row(name: str, estimate: Estimate, meaning: str) -> list[Child]:
     return [name, mean, se, estimate.unit, meaning]
 
 
-def number_row(name: str, value: float, unit: str, meaning: str) -> list[Child]:
+def number_row(name: str, value: float | int, unit: str, meaning: str) -> list[Child]:
     """The same for a number without a standard error."""
-    return [name, number(value), "", unit, meaning]
+    return [name, number(float(value)), "", unit, meaning]
 
 
 def with_calls(text: str) -> Markup:

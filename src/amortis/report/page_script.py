@@ -56,7 +56,11 @@ SCRIPT = """
       return line;
     }));
     tip.hidden = false;
-    const box = mark.getBoundingClientRect(), own = tip.getBoundingClientRect();
+    place();
+  };
+
+  const place = () => {
+    const box = marksOf(chart)[at].getBoundingClientRect(), own = tip.getBoundingClientRect();
     const x = box.left + box.width / 2, y = box.top + box.height / 2;
     const left = Math.min(Math.max(8, x - own.width / 2), innerWidth - own.width - 8);
     const top = y - own.height - 16 < 4 ? y + 16 : y - own.height - 16;
@@ -100,7 +104,7 @@ SCRIPT = """
       show(svg, Math.min(Math.max(next, 0), count - 1));
     });
   }
-  addEventListener("scroll", () => { if (chart) hide(); }, {passive: true});
+  addEventListener("scroll", () => { if (chart) place(); }, {passive: true});
 })();
 """
 """Run once, at the end of the page; it asks nothing of any server."""

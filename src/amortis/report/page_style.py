@@ -134,6 +134,7 @@ figure,tr,.answer,.tiles div{break-inside:avoid}
 .charts{grid-template-columns:1fr 1fr;gap:18px 24px}
 .scroll{overflow:visible}table,.note,figcaption p,.legend{font-size:8.8pt}
 svg.chart text{font-size:15px}th,td{padding-right:10px}
+.short{white-space:normal}td.wide{min-width:0}
 .answer,.tiles div{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .paper{max-width:100%;padding:0;border:0}.paper svg{max-width:100%;height:auto}
 a{color:inherit;text-decoration:none}}

@@ -142,7 +142,7 @@ class Panel:
 
 
 def axis(
-    label: str, *values: Float[np.ndarray, " some"], least: float = 0.0, log: bool = False
+    label: str, *values: Float[np.ndarray, "..."], least: float = 0.0, log: bool = False
 ) -> Axis:
     """An axis around all that has to be seen, with a margin.
 

@@ -132,8 +132,8 @@ def _draw(axes: Any, panel: Panel) -> None:
                 fontsize=7,
                 color=_COLORS[level.hue],
             )
+    size = 14.0 if sum(len(points.x) for points in panel.points) < 150 else 6.0
     for points in panel.points:
-        size = 14.0 if len(points.x) < 150 else 6.0
         axes.scatter(
             points.x,
             points.y,

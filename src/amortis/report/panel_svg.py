@@ -9,7 +9,7 @@ from jaxtyping import Float
 from amortis.report.markup import Markup, as_it_is, element, joined
 from amortis.report.panel import Axis, Band, Level, Line, Panel, Points
 from amortis.report.ticks import linear_ticks, log_ticks
-from amortis.report.verdict_words import text_width
+from amortis.report.verdict_words import shortened, text_width
 
 WIDTH, HEIGHT = 480.0, 330.0
 """Size of the drawing in its own units; pages scale it."""
@@ -123,10 +123,11 @@ def _axes(panel: Panel, frame: _Frame, y_ticks: list[tuple[float, str]]) -> list
         parts.append(element("text", label, class_="tick middle", x=x, y=bottom + 21.0))
     parts.append(element("line", class_="axis", x1=frame.left, x2=right, y1=bottom, y2=bottom))
     middle = (frame.left + right) / 2
-    half = min(text_width(panel.x.label, _FONT), WIDTH) / 2
+    below, above = (shortened(axis.label, _FONT, WIDTH) for axis in (panel.x, panel.y))
+    half = text_width(below, _FONT) / 2
     middle = min(max(middle, half), WIDTH - half)
-    parts.append(element("text", panel.x.label, class_="label middle", x=middle, y=HEIGHT - 10.0))
-    parts.append(element("text", panel.y.label, class_="label", x=2.0, y=17.0))
+    parts.append(element("text", below, class_="label middle", x=middle, y=HEIGHT - 10.0))
+    parts.append(element("text", above, class_="label", x=2.0, y=17.0))
     return parts
 
 
