@@ -45,7 +45,7 @@ letter-spacing:-.01em}
 dl.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:14px;
 margin:18px 0 8px}
 .tiles div{border:1px solid var(--line);border-radius:10px;padding:12px 16px;display:flex;
-flex-direction:column;justify-content:space-between}
+flex-direction:column;justify-content:space-between;min-width:0;overflow-wrap:anywhere}
 .tiles dt{color:var(--soft);font-size:.88rem}
 .tiles dd{margin:0;font-size:1.5rem;font-weight:600;letter-spacing:-.01em;line-height:1.25;
 font-variant-numeric:tabular-nums}
@@ -134,7 +134,7 @@ figure,tr,.answer,.tiles div{break-inside:avoid}
 .charts{grid-template-columns:1fr 1fr;gap:18px 24px}
 .scroll{overflow:visible}table,.note,figcaption p,.legend{font-size:8.8pt}
 svg.chart text{font-size:15px}th,td{padding-right:10px}
-.short{white-space:normal}td.wide{min-width:0}
+.short,thead th,thead th.number{white-space:normal}td.wide{min-width:0}th{overflow-wrap:anywhere}
 .answer,.tiles div{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .paper{max-width:100%;padding:0;border:0}.paper svg{max-width:100%;height:auto}
 a{color:inherit;text-decoration:none}}
