@@ -122,6 +122,16 @@ def test_pointing_at_a_mark_names_its_row(opened) -> None:
     assert "nats" in tip.inner_text() and "after" in tip.inner_text()
 
 
+def test_a_finger_that_is_lifted_leaves_the_words(opened) -> None:
+    page = opened(360, is_mobile=True, has_touch=True)
+    worst = page_diagnosis().worst[0].index
+    page.locator(f"#gap-0 circle[data-i='{worst}']").tap()
+    page.wait_for_timeout(100)
+    assert re.match(rf"row\s+{worst}\b", page.locator("#tip").inner_text())
+    page.locator("#gap-title").tap()
+    assert page.locator("#tip").is_hidden()
+
+
 def test_marks_are_reached_by_keys(opened) -> None:
     page = opened()
     chart = page.locator("#gap-0")

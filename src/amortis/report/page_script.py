@@ -89,7 +89,10 @@ SCRIPT = """
     };
     svg.addEventListener("pointermove", point);
     svg.addEventListener("pointerdown", point);
-    svg.addEventListener("pointerleave", hide);
+    // A finger that is lifted leaves at once; what it pointed at stays until the next tap.
+    svg.addEventListener("pointerleave", (event) => {
+      if (event.pointerType !== "touch") hide();
+    });
     svg.addEventListener("blur", hide);
     svg.addEventListener("keydown", (event) => {
       const count = marksOf(svg).length, page = Math.max(1, Math.round(count / 20));
@@ -104,6 +107,9 @@ SCRIPT = """
       show(svg, Math.min(Math.max(next, 0), count - 1));
     });
   }
+  addEventListener("pointerdown", (event) => {
+    if (chart && !chart.contains(event.target)) hide();
+  });
   addEventListener("scroll", () => { if (chart) place(); }, {passive: true});
 })();
 """
