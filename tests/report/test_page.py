@@ -134,6 +134,7 @@ def test_a_fit_that_did_not_settle_says_so_before_all(tmp_path) -> None:
     fitted = dataclasses.replace(page_fit(), status=Status.ITERATIONS_EXHAUSTED)
     text = amortis.report(fitted, page_diagnosis(), path=tmp_path / "a.html").read_text("utf8")
     assert 'class="answer poor"' in text and Status.ITERATIONS_EXHAUSTED.value in text
+    assert "<code>amortis.fit(model, key=key, optimiser=...)</code>" in text
 
 
 def test_rows_that_were_not_measured_leave_no_picture(tmp_path) -> None:

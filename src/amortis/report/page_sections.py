@@ -22,7 +22,7 @@ from amortis.report.ticks import number
 from amortis.report.verdict_svg import verdict_graph
 from amortis.structure import Verdict
 
-_MOST_GLOBALS = 100
+_MOST_GLOBALS = 40
 _MOST_SITES = 8
 _GOOD = frozenset({"EXACT", "FINE"})
 
@@ -45,6 +45,7 @@ def answer(fitted: Fit, diagnosis: Diagnosis | None) -> Markup:
     if not fitted.status.settled:
         tone, word = "poor", "The fit did not settle"
         extra = [paragraph(f"The optimizer ended early: {fitted.status.value}")]
+        steps.insert(0, "amortis.fit(model, key=key, optimiser=...) with more iterations or draws")
     if steps:
         extra.append(paragraph("Next step" if len(steps) == 1 else "Next steps", class_="soft"))
         extra.append(element("ul", *(element("li", with_calls(step)) for step in steps)))
@@ -84,7 +85,7 @@ def globals_section(fitted: Fit, moments: Moments) -> Markup | None:
     if not entries:
         return None
     rows: list[list[Child]] = [
-        [named(label), number(mean, 5), "–" if point else number(sd, 3)]
+        [named(label), number(mean, 5), *([] if point else [number(sd, 3)])]
         for label, mean, sd in entries[:_MOST_GLOBALS]
     ]
     left_out = len(entries) - len(rows)
@@ -95,7 +96,7 @@ def globals_section(fitted: Fit, moments: Moments) -> Markup | None:
         "Globals",
         table(
             f"{kind}, in the model's own units.{more}",
-            ["global", "point estimate" if point else "mean", "sd"],
+            ["global", "point estimate"] if point else ["global", "mean", "sd"],
             rows,
             (1, 2),
         ),
