@@ -22,6 +22,7 @@ from amortis.optimise import (
     Progress,
     Status,
 )
+from amortis.report import report
 from amortis.structure import Coupling, Evidence, Input, Kind, Verdict
 
 __version__ = "0.1.0"
@@ -73,4 +74,5 @@ __all__ = [
     "load",
     "refine",
     "save",
+    "report",
 ]

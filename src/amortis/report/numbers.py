@@ -10,7 +10,6 @@ import jax
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
-from amortis import __version__
 from amortis.fitting import Estimate, Fit
 
 Moments = Mapping[str, tuple[ArrayLike, ArrayLike]]
@@ -63,12 +62,19 @@ def fit_numbers(fit: Fit, elbo: Estimate, moments: Moments, seconds: float) -> d
             "objective": _nested(history.objective),
             "unit": "nats, total, on the optimiser's own draws",
         },
-        "versions": {
-            "amortis": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
-        },
+        "versions": versions(),
         "device": jax.default_backend(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of this library, of Python, and of the libraries that numbers depend on."""
+    from amortis import __version__  # the front door imports this room
+
+    return {
+        "amortis": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
     }
 
 
