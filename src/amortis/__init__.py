@@ -6,7 +6,16 @@ Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` an
 
 from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
 from amortis.checking import check
-from amortis.diagnostics import Comparison, Diagnosis, Finding, compare, diagnose
+from amortis.diagnostics import (
+    Calibration,
+    Comparison,
+    Diagnosis,
+    Finding,
+    SiteCalibration,
+    calibrate,
+    compare,
+    diagnose,
+)
 from amortis.families import DiagonalNormal, Point
 from amortis.fitting import Estimate, Fit, fit, infer, refine
 from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
@@ -29,6 +38,7 @@ __all__ = [
     "MLP",
     "AmortisError",
     "ArgumentError",
+    "Calibration",
     "ClosedFormEntropy",
     "Comparison",
     "Constant",
@@ -53,11 +63,13 @@ __all__ = [
     "Polynomial",
     "Progress",
     "SetNetwork",
+    "SiteCalibration",
     "Status",
     "StickTheLanding",
     "Table",
     "Verdict",
     "Windowed",
+    "calibrate",
     "check",
     "compare",
     "diagnose",

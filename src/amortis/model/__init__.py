@@ -9,6 +9,13 @@ from amortis.model.from_numpyro import from_numpyro
 from amortis.model.inputs import Inputs, Membership, Series
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.model.numpyro_joint import joint_of
+from amortis.model.simulate import (
+    NewArguments,
+    SimulatedUnit,
+    Simulation,
+    plan_simulation,
+    simulate_unit,
+)
 
 __all__ = [
     "AbstractDensity",
@@ -16,8 +23,13 @@ __all__ = [
     "LatentModel",
     "LogTerms",
     "Membership",
+    "NewArguments",
     "Series",
+    "SimulatedUnit",
+    "Simulation",
     "from_density",
     "from_numpyro",
     "joint_of",
+    "plan_simulation",
+    "simulate_unit",
 ]
