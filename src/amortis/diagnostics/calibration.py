@@ -1,29 +1,38 @@
 r"""`calibrate`: simulation-based calibration of the locals, one forward pass per simulation."""
 
+import math
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from amortis._errors import ArgumentError, DataError
 from amortis._require import require_callable, require_count, require_key, require_kind
 from amortis._types import Parameters, RandomKey
 from amortis.diagnostics.calibration_record import LEVEL, Calibration, SiteCalibration
 from amortis.diagnostics.ecdf_bands import ecdf_band
+from amortis.diagnostics.paired import seed_of
 from amortis.diagnostics.symmetry import symmetry_p
 from amortis.fitting import Fit
 from amortis.guide import Guide
 from amortis.inference_functions import AbstractRowFunction, WindowContext
-from amortis.model import LatentModel, NewArguments, Simulation, plan_simulation, simulate_unit
+from amortis.model import (
+    LatentModel,
+    NewArguments,
+    Simulation,
+    plan_simulation,
+    require_observed,
+    simulate_unit,
+)
 
 _FEWEST_SIMULATIONS, _FEWEST_DRAWS = 50, 19
 _MOST_POINTS = 100
 _NOMINAL = (0.5, 0.8, 0.9, 0.95)
-_ASYMMETRIC = 0.01
-"""p-value of symmetric ranks below which a bias is named."""
+_SURE = 0.2
+"""A bias is named where symmetric ranks are so many times less likely than ranks off the band."""
 
 _BLOCK_NUMBERS = 4_000_000
 """Numbers that are held at once while units are simulated."""
@@ -97,27 +106,22 @@ def calibrate(
     _require(fitted, key, simulations, draws, simulate)
     guide, model = fitted.guide, fitted.model
     alone = isinstance(guide.inference, AbstractRowFunction)
-    plan_key, unit_key, theta_key, run_key = jax.random.split(key, 4)
-    noise = jax.random.normal(theta_key, (simulations, guide.theta.dimension))
-    first = guide.global_family.sample(fitted.variational["globals"], noise[0])
-    plan = plan_simulation(
-        model, guide.theta.split(first), plan_key, alone=alone, new_arguments=simulate
-    )
-    units = _units(guide, unit_key, simulations)
-    keys = jax.random.split(run_key, simulations)
-    ranks, valid = _ranks(
-        model, guide, fitted.variational, plan, noise, units, keys, draws, _at_once(fitted, plan)
-    )
-    if not bool(jnp.all(valid)):
+    theta = {name: jnp.zeros(shape) for name, shape in model.globals_.items()}
+    plan = plan_simulation(model, theta, alone=alone, new_arguments=simulate)
+    units = _units(guide, key, _blocks(fitted, plan, simulations))
+    found = _ranks(model, guide, fitted.variational, plan, units, key, draws)
+    ranks, valid, observed = (np.concatenate(np.asarray(part))[:simulations] for part in found)
+    require_observed(plan, observed)
+    if not valid.all():
         raise DataError(
-            f"{int(jnp.sum(~valid))} of {simulations} simulated units have locals or factors that "
+            f"{int((~valid).sum())} of {simulations} simulated units have locals or factors that "
             f"are not numbers; expected a model whose own draws are: check it with "
             f"numpyro.infer.Predictive"
         )
-    table, names = np.asarray(ranks), _dimensions(guide)
+    names = _dimensions(guide)
     level = 1.0 - (1.0 - LEVEL) / len(names)  # of each band, so that all hold with LEVEL
     return Calibration(
-        sites={n: site_calibration(table[:, i], draws, level) for i, n in enumerate(names)},
+        sites={n: site_calibration(ranks[:, i], draws, level) for i, n in enumerate(names)},
         simulations=simulations,
         draws=draws,
     )
@@ -145,24 +149,21 @@ def _require(fitted: Any, key: Any, simulations: Any, draws: Any, simulate: Any)
         )
 
 
-def _units(guide: Guide, key: RandomKey, simulations: int) -> Int[Array, " simulations"]:
+def _units(guide: Guide, key: RandomKey, shape: tuple[int, int]) -> Int[np.ndarray, "blocks of"]:
     """The units that are simulated, each as often as any other; none whose window is cut off."""
     edge = guide.contexts.edge if isinstance(guide.contexts, WindowContext) else None
     usable = np.arange(guide.rows) if edge is None else np.flatnonzero(np.asarray(edge) < 0)
     if not len(usable):  # a fit that was bound to a series shorter than its window
         usable = np.arange(guide.rows)
-    order = jax.random.permutation(key, jnp.asarray(usable))
-    return jnp.resize(order, (simulations,))
+    return np.resize(np.random.default_rng(seed_of(key)).permutation(usable), shape)
 
 
-def _at_once(fitted: Fit, plan: Simulation) -> int:
-    """Simulations that are held in memory together."""
-    model, guide = fitted.model, fitted.guide
-    width = max(guide.z.dimension, model.inputs.shape[1], 1)
-    rows = 1
-    if not plan.alone:
-        rows = model.size if model.members is None else model.members.values.shape[0] + model.size
-    return max(_BLOCK_NUMBERS // (rows * width + 200), 1)
+def _blocks(fitted: Fit, plan: Simulation, simulations: int) -> tuple[int, int]:
+    """Blocks of one size, each held in memory at once, with at least so many simulations."""
+    width = max(fitted.guide.z.dimension, fitted.model.inputs.shape[1], 1)
+    most = max(_BLOCK_NUMBERS // (plan.rows * width + 200), 1)
+    blocks = math.ceil(simulations / most)
+    return blocks, math.ceil(simulations / blocks)
 
 
 @eqx.filter_jit
@@ -171,27 +172,27 @@ def _ranks(
     guide: Guide,
     variational: Parameters,
     plan: Simulation,
-    noise: Float[Array, "simulations d_theta"],
-    units: Int[Array, " simulations"],
-    keys: Array,
+    units: Int[np.ndarray | Array, "blocks of"],
+    key: RandomKey,
     draws: int,
-    at_once: int,
-) -> tuple[Int[Array, "simulations d"], Array]:
-    """Ranks of the simulated locals, and whether all that they were compared with are numbers."""
+) -> tuple[Int[Array, "blocks of d"], Bool[Array, "blocks of"], Bool[Array, "blocks of sites"]]:
+    """Ranks of the simulated locals; whether they are of numbers, and of data that are observed."""
 
-    def one(parts: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        theta_noise, unit, key = parts
-        unit_key, q_key = jax.random.split(key)
-        theta = guide.global_family.sample(variational["globals"], theta_noise)
+    def one(unit: Int[Array, ""], place: Int[Array, ""]) -> tuple[Array, Array, Array]:
+        theta_key, unit_key, q_key = jax.random.split(jax.random.fold_in(key, place), 3)
+        theta = guide.global_family.sample(
+            variational["globals"], jax.random.normal(theta_key, (guide.theta.dimension,))
+        )
         drawn = simulate_unit(model, plan, guide.theta.split(theta), unit, unit_key)
         raw = guide.local_raw(variational, drawn.inputs, None)[drawn.place]
         truth = guide.z.join(drawn.z)
-        q_noise = jax.random.normal(q_key, (draws, truth.shape[0]))
-        of_q = jax.vmap(guide.local_family.sample, (None, 0))(raw, q_noise)
+        noise = jax.random.normal(q_key, (draws, truth.shape[0]))
+        of_q = jax.vmap(guide.local_family.sample, (None, 0))(raw, noise)
         valid = ~(jnp.any(jnp.isnan(truth)) | jnp.any(jnp.isnan(of_q)))
-        return jnp.sum(of_q < truth, axis=0), valid
+        return jnp.sum(of_q < truth, axis=0), valid, drawn.observed
 
-    return jax.lax.map(one, (noise, units, keys), batch_size=at_once)
+    places = jnp.arange(units.size).reshape(units.shape)
+    return jax.lax.map(lambda block: jax.vmap(one)(*block), (jnp.asarray(units), places))
 
 
 def _dimensions(guide: Guide) -> list[str]:
@@ -234,7 +235,7 @@ def site_calibration(
         inside=bool(within.all()),
         coverage=tuple((nominal, _covered(ranks, draws, nominal)) for nominal in _NOMINAL),
         symmetry=p,
-        bias=_bias(ranks, draws, p),
+        bias=_bias(ranks, draws, p, _SURE * (1.0 - level)),
     )
 
 
@@ -245,8 +246,8 @@ def _covered(ranks: Int[np.ndarray, " simulations"], draws: int, nominal: float)
     return float(np.clip(from_end + 1.0 - tail, 0.0, 1.0).mean())
 
 
-def _bias(ranks: Int[np.ndarray, " simulations"], draws: int, p: float) -> str:
-    if p >= _ASYMMETRIC:
+def _bias(ranks: Int[np.ndarray, " simulations"], draws: int, p: float, least: float) -> str:
+    if p >= least:
         return f"none seen (p = {p:.2g})"
     side = "low" if ranks.mean() > 0.5 * draws else "high"
     return f"q is too {side} (p = {p:.2g})"

@@ -14,6 +14,7 @@ from amortis.model.simulate import (
     SimulatedUnit,
     Simulation,
     plan_simulation,
+    require_observed,
     simulate_unit,
 )
 
@@ -31,5 +32,6 @@ __all__ = [
     "from_numpyro",
     "joint_of",
     "plan_simulation",
+    "require_observed",
     "simulate_unit",
 ]

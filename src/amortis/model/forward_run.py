@@ -23,6 +23,7 @@ class ForwardRun(Messenger):
         given: of each observed site that was drawn, the value that the model observed.
         drawn: of the same sites, the value that was drawn. Entries that the model masks are left as
             they are given.
+        unmasked: the same with all entries drawn.
         factors: observed sites without a sampler, which are left alone.
         rescaled: sites whose log density is multiplied, such as by `numpyro.handlers.scale`.
     """
@@ -45,6 +46,7 @@ class ForwardRun(Messenger):
         self.functions: dict[str, Any] = {}
         self.given: dict[str, Array] = {}
         self.drawn: dict[str, Array] = {}
+        self.unmasked: dict[str, Array] = {}
         self.factors: list[str] = []
         self.rescaled: list[str] = []
         super().__init__()
@@ -70,7 +72,8 @@ class ForwardRun(Messenger):
                 return
             self.given[name] = jnp.asarray(msg["value"])
             msg["is_observed"] = False
-            self.drawn[name] = _unmasked(function, self._sample(msg), self.given[name])
+            self.unmasked[name] = self._sample(msg)
+            self.drawn[name] = _masked(function, self.unmasked[name], self.given[name])
             msg["value"] = self.drawn[name]
         elif name in self._theta:
             msg["value"] = unconstrained_bijection(name, function)(self._theta[name])
@@ -105,7 +108,7 @@ class ForwardRun(Messenger):
             ) from error
 
 
-def _unmasked(function: Any, drawn: Array, given: Array) -> Array:
+def _masked(function: Any, drawn: Array, given: Array) -> Array:
     """What was drawn, but where the model masks the observation what was given."""
     while isinstance(function, dist.Independent | dist.ExpandedDistribution):
         function = function.base_dist

@@ -1,17 +1,18 @@
 """Putting simulated observations back into the arguments, from which inference functions read."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Literal
 from jaxtyping import Array
 
 from amortis._errors import ArgumentError
 from amortis._types import RowIndex
 from amortis.model.by_structure import member_arrays, own_arrays, series_arrays
-from amortis.model.forward_run import ForwardRun
 from amortis.model.grouped_density import GroupedDensity
 from amortis.model.inputs import Inputs, Membership, Series, encode
 from amortis.model.latent_model import LatentModel
@@ -69,22 +70,58 @@ def _row_names(model: LatentModel) -> tuple[str, ...]:
     return tuple(name for name, leaf in arrays if _is_aligned(leaf, model.size))
 
 
-def observed_argument(site: str, run: ForwardRun, arrays: Mapping[str, Array]) -> str:
+def read_by(
+    function: Callable[[Mapping[str, Array]], Mapping[str, Array]], arrays: Mapping[str, Array]
+) -> dict[str, set[str]]:
+    """The arrays whose values enter each output of a function; of their shapes nothing is said.
+
+    Followed operation by operation through what JAX traces. An operation that is a function of its
+    own counts as reading all that it is handed, so that no reading is missed.
+
+    Args:
+        function: maps arrays by name to outputs by name.
+        arrays: the arrays.
+
+    Returns:
+        By output, names of arrays.
+    """
+    names: list[str] = []
+
+    def listed(values: list[Array]) -> list[Array]:
+        outputs = function(dict(zip(arrays, values, strict=True)))
+        names.extend(outputs)
+        return list(outputs.values())
+
+    jaxpr = jax.make_jaxpr(listed)(list(arrays.values())).jaxpr
+    reads: dict[Any, set[str]] = {v: {n} for v, n in zip(jaxpr.invars, arrays, strict=True)}
+
+    def of(variables: Any) -> set[str]:
+        known = [reads.get(v, set()) for v in variables if not isinstance(v, Literal)]
+        return set().union(*known)
+
+    for equation in jaxpr.eqns:
+        found = of(equation.invars)
+        reads |= dict.fromkeys(equation.outvars, found)
+    return {name: of([variable]) for name, variable in zip(names, jaxpr.outvars, strict=True)}
+
+
+def observed_argument(site: str, values: Array, size: int, arrays: Mapping[str, Array]) -> str:
     """The argument that a site observes: the one that holds its values.
 
     Args:
         site: an observed site.
-        run: a run on all units.
+        values: what it observes, of all units.
+        size: how many numbers are drawn for it.
         arrays: the model's arrays along the units, by name.
 
     Raises:
         ArgumentError: none, or two that are equal.
     """
-    given, drawn = np.asarray(run.given[site]), run.drawn[site]
+    given = np.ravel(values)
     holds = [
         name
         for name, array in arrays.items()
-        if array.size == given.size == drawn.size and (np.ravel(array) == np.ravel(given)).all()
+        if array.size == given.size == size and (np.ravel(array) == given).all()
     ]
     if site in holds or len(holds) == 1:
         return site if site in holds else holds[0]

@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from amortis._errors import ArgumentError
 from amortis._types import RandomKey, RowIndex, Sites
@@ -30,6 +30,7 @@ from amortis.model.put_back import (
     inputs_of,
     not_put_back,
     observed_argument,
+    read_by,
     rows_with,
     unit_arrays,
 )
@@ -38,9 +39,6 @@ from amortis.structure import Joint
 
 NewArguments = Callable[[RandomKey, Mapping[str, Array]], Mapping[str, Array]]
 """A user's way from simulated values by site to new arguments by name."""
-
-_TRIED = 8
-"""Units that are simulated twice, before all others, to see that data can be put back."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +49,13 @@ class Simulation:
         arguments: each observed site with the argument that it observes.
         new_arguments: the user's way to new arguments, in place of that.
         alone: whether a unit is simulated without the others.
+        rows: rows of data that the simulation of a unit holds.
     """
 
     arguments: tuple[tuple[str, str], ...]
     new_arguments: NewArguments | None
     alone: bool
+    rows: int
 
 
 class SimulatedUnit(eqx.Module):
@@ -65,31 +65,31 @@ class SimulatedUnit(eqx.Module):
         z: its unconstrained locals by site.
         inputs: what an inference function may read of the simulated data.
         place: the unit's position in them.
+        observed: for each of the plan's sites, whether the model observes what was drawn when it is
+            given the new arguments.
     """
 
     z: Sites
     inputs: Inputs
     place: Int[Array, ""]
+    observed: Bool[Array, " sites"]
 
 
 def plan_simulation(
     model: LatentModel,
     theta: Sites,
-    key: RandomKey,
     *,
     alone: bool,
     new_arguments: NewArguments | None = None,
 ) -> Simulation:
-    """Find out how data are drawn from a model, by trying.
+    """Find out how data are drawn from a model, without drawing any.
 
-    The argument that a site observes is the one that holds the site's values. A few units are then
-    drawn, put back, and drawn again with the same keys: the model must observe what was drawn, and
-    draw the same, or it reads those arguments in another place too.
+    The argument that a site observes is the one that holds the site's values. Nothing that is drawn
+    may read it.
 
     Args:
         model: a model made by `from_numpyro`.
-        theta: unconstrained globals by site, for the trial.
-        key: random key of the trial.
+        theta: unconstrained globals by site; any.
         alone: whether the inference function reads a unit's own row only; units are then simulated
             without the others where the model can be.
         new_arguments: maps a key and the values of all sites to new arguments by name, where sites
@@ -107,17 +107,29 @@ def plan_simulation(
             "expected one made by from_numpyro: write it in NumPyro"
         )
     alone = alone and isinstance(model.density, NumPyroDensity)
+    whole = not alone or (isinstance(model.density, NumPyroDensity) and model.density.subsampled)
     everything = jnp.arange(model.size)
-    whole = _draw(model, theta, everything, key, None)
-    _require_sampler(whole.run, new_arguments is not None)
-    if new_arguments is not None:
-        return Simulation((), new_arguments, alone)
     arrays = unit_arrays(model, everything)
-    found = tuple((name, observed_argument(name, whole.run, arrays)) for name in whole.run.drawn)
-    plan = Simulation(found, None, alone)
-    for unit in np.linspace(0, model.size - 1, _TRIED if alone else 1).astype(int):
-        _try(model, plan, theta, jnp.asarray(unit), key)
-    return plan
+    runs: list[ForwardRun] = []
+
+    def drawn(arrays: Mapping[str, Array]) -> dict[str, Array]:
+        run = _draw(model, theta, everything, jax.random.key(0), arrays).run
+        runs.append(run)
+        return run.values | run.unmasked
+
+    read = read_by(drawn, arrays)
+    rows = max((a.shape[0] for a in arrays.values() if a.ndim), default=1) if whole else 1
+    run = runs[-1]
+    _require_sampler(run, new_arguments is not None)
+    if new_arguments is not None:
+        return Simulation((), new_arguments, alone, rows)
+    given = _given(model, theta)
+    found = [(n, observed_argument(n, given[n], run.drawn[n].size, arrays)) for n in run.drawn]
+    for site, argument in found:
+        readers = [name for name in read if argument in read[name]]
+        if readers:
+            raise not_put_back(site, f"observes {argument!r}, which {readers[0]!r} is drawn with")
+    return Simulation(tuple(found), None, alone, rows)
 
 
 def simulate_unit(
@@ -133,18 +145,37 @@ def simulate_unit(
         key: random key.
 
     Returns:
-        The unit. Traceable, so that `jax.vmap` simulates many.
+        The unit. Traceable, so that `jax.vmap` simulates many; the caller hands what is `observed`
+        to `require_observed`.
     """
     index = unit[None] if plan.alone else jnp.arange(model.size)
     draw_key, new_key = jax.random.split(key)
     drawn = _draw(model, theta, index, draw_key, None)
     place = jnp.asarray(0) if plan.alone else unit
     arrays = _replaced(plan, drawn, unit_arrays(model, index), new_key)
+    again = _draw(model, theta, index, draw_key, arrays).run.given  # drawing is compiled away
+    observed = [_alike(again[n], drawn.run.drawn[n], arrays[a]) for n, a in plan.arguments]
     return SimulatedUnit(
         z={name: value[place] for name, value in drawn.z.items()},
         inputs=inputs_of(model, arrays, index.shape[0]),
         place=place,
+        observed=jnp.stack(observed) if observed else jnp.ones(0, bool),
     )
+
+
+def require_observed(plan: Simulation, observed: Bool[np.ndarray, "simulations sites"]) -> None:
+    """Refuse data that the model did not observe as they were drawn.
+
+    Args:
+        plan: made by `plan_simulation`.
+        observed: of all simulated units.
+
+    Raises:
+        ArgumentError: a site observes a transformed argument.
+    """
+    for i, (site, argument) in enumerate(plan.arguments):
+        if not observed[:, i].all():
+            raise not_put_back(site, f"observes a transformed argument {argument!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,23 +246,17 @@ def _require_sampler(run: ForwardRun, is_given: bool) -> None:
         )
 
 
-def _try(model: LatentModel, plan: Simulation, theta: Sites, unit: Array, key: RandomKey) -> None:
-    """Draw a unit, put its data back, and draw it again with the same key."""
-    index = unit[None] if plan.alone else jnp.arange(model.size)
-    key = jax.random.fold_in(key, unit)
-    first = _draw(model, theta, index, key, None)
-    arrays = _replaced(plan, first, unit_arrays(model, index), key)
-    second = _draw(model, theta, index, key, arrays)
-    for site, argument in plan.arguments:
-        drawn = np.asarray(first.run.drawn[site]).astype(arrays[argument].dtype)
-        if not _alike(second.run.given[site], drawn):
-            raise not_put_back(site, f"observes a transformed argument {argument!r}")
-        if not _alike(second.run.drawn[site], first.run.drawn[site]):
-            raise not_put_back(site, f"reads {argument!r} for more than its observation")
+@eqx.filter_jit
+def _given(model: LatentModel, theta: Sites) -> dict[str, Array]:
+    """What the sites along the units observe in the model's own data."""
+    return _draw(model, theta, jnp.arange(model.size), jax.random.key(0), None).run.given
 
 
-def _alike(one: Any, other: Any) -> bool:
-    return np.allclose(np.asarray(one), np.asarray(other), 1e-4, 1e-4, equal_nan=True)
+def _alike(given: Array, drawn: Array, argument: Array) -> Array:
+    """Whether a site observes what was drawn, to the precision of the argument in between."""
+    dtype = jnp.result_type(float)
+    kept = jnp.ravel(drawn.astype(argument.dtype).astype(dtype))
+    return jnp.allclose(jnp.ravel(given.astype(dtype)), kept, 1e-4, 1e-4, equal_nan=True)
 
 
 def _replaced(
