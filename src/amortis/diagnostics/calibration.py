@@ -1,4 +1,17 @@
-r"""`calibrate`: simulation-based calibration of the locals, one forward pass per simulation."""
+r"""`calibrate`: simulation-based calibration of the locals, one forward pass per simulation.
+
+The ranks are uniform if $q(z; f(x))$ is the law of z given x when $q(\theta)$ is the prior of
+$\theta$, $\int p(z\mid x,\theta)\, q(\theta\mid x)\, d\theta$ with
+$q(\theta\mid x) \propto q(\theta)\, p(x\mid\theta)$: a unit is new to the fit, so its own data
+would sharpen $\theta$ a little. With known or point-estimated globals that is
+$p(z\mid x,\theta)$, and the test is exact. Otherwise the best factor of the guide differs from it
+by the uncertainty of $\theta$, which a factorized q leaves out; with many data that is too small to
+see.
+
+The band is right for independent ranks. Units under one $\theta^*$ would share its error, and units
+of one series their rows, so that every simulation has globals and data of its own, of which one
+unit is kept.
+"""
 
 import math
 from typing import Any
@@ -50,20 +63,10 @@ def calibrate(
 
     For each simulation $\theta^* \sim q(\theta)$ is drawn anew, then $z^* \sim p(z\mid\theta^*)$
     and $x^* \sim p(x\mid z^*, \theta^*)$ for one unit, with the covariates or the group size of a
-    unit of the data; the function gives $q(z; f(x^*))$, and each dimension of $z^*$ is ranked among
-    draws of it. Globals are fresh for each simulation and units come from data sets of their own,
-    so the ranks are independent, which simultaneous bands need; units under one $\theta^*$ would
-    share its error. Where units share rows the whole series is simulated, and one unit kept that
-    has all of its window.
-
-    The ranks are uniform if $q(z; f(x))$ is the law of z given x when $q(\theta)$ is the prior of
-    $\theta$, $\int p(z\mid x,\theta)\, q(\theta\mid x)\, d\theta$ with
-    $q(\theta\mid x) \propto q(\theta)\, p(x\mid\theta)$: a unit is new to the fit, so its own data
-    would sharpen $\theta$ a little. With known or point-estimated globals that is
-    $p(z\mid x,\theta)$, and the test is exact. Otherwise the best factor of the guide differs from
-    it by the uncertainty of $\theta$, which a factorized q leaves out; with many data that is too
-    small to see. This tests the function and its factors, and not $q(\theta)$: for that the model
-    would have to be fitted again to each simulated data set.
+    unit of the data (where units share rows, for one whole series); the function gives
+    $q(z; f(x^*))$, and each dimension of $z^*$ is ranked among draws of it. This tests the function
+    and its factors, and not $q(\theta)$: for that the model would have to be fitted again to each
+    simulated data set.
 
     Args:
         fitted: a fit of an inference function; a `Table` has none for simulated data.
@@ -75,10 +78,9 @@ def calibrate(
             jnp.exp(values["log_x"])}`. It is traced, and sees one unit where units stand alone.
 
     Returns:
-        The calibration; `print` reads as an answer. A calibrated fit stays within all bands with
-        probability 95 %, or a little more where it has several dimensions. Dimensions are those of
-        the unconstrained scale; ranks do not move under increasing maps, so that for scalars they
-        are those of the model's scale.
+        The calibration; `print` reads as an answer. Calibrated factors stay within all bands with
+        probability 95 % or a little more. Ranks are taken on the unconstrained scale, which for
+        scalars makes no difference.
 
     Raises:
         ArgumentError: too few simulations or draws, a fit without a function, or a model from which
@@ -92,10 +94,8 @@ def calibrate(
         ...         z = numpyro.sample("z", dist.Normal(0.0, 1.0))
         ...         numpyro.sample("x", dist.Normal(z, 2.0), obs=x)
         >>> bound = amortis.from_numpyro(model, jax.numpy.linspace(-4.0, 4.0, 50))
-        >>> inference = amortis.Polynomial(1)
-        >>> fitted = amortis.fit(bound, key=jax.random.key(0), inference=inference)
-        >>> found = calibrate(fitted, key=jax.random.key(1))
-        >>> found.sites["z"].finding
+        >>> fitted = amortis.fit(bound, key=jax.random.key(0), inference=amortis.Polynomial(1))
+        >>> calibrate(fitted, key=jax.random.key(1)).sites["z"].finding
         'calibrated'
 
     References:
@@ -104,6 +104,19 @@ def calibrate(
         Work?* (2018) for the symmetry of ranks as a test of bias.
     """
     _require(fitted, key, simulations, draws, simulate)
+    ranks = _simulated_ranks(fitted, key, simulations, draws, simulate)
+    names = _dimensions(fitted.guide)
+    level = 1.0 - (1.0 - LEVEL) / len(names)  # of each band, so that all hold with LEVEL
+    return Calibration(
+        sites={n: site_calibration(ranks[:, i], draws, level) for i, n in enumerate(names)},
+        simulations=simulations,
+        draws=draws,
+    )
+
+
+def _simulated_ranks(
+    fitted: Fit, key: RandomKey, simulations: int, draws: int, simulate: NewArguments | None
+) -> Int[np.ndarray, "simulations d"]:
     guide, model = fitted.guide, fitted.model
     alone = isinstance(guide.inference, AbstractRowFunction)
     theta = {name: jnp.zeros(shape) for name, shape in model.globals_.items()}
@@ -118,13 +131,7 @@ def calibrate(
             f"are not numbers; expected a model whose own draws are: check it with "
             f"numpyro.infer.Predictive"
         )
-    names = _dimensions(guide)
-    level = 1.0 - (1.0 - LEVEL) / len(names)  # of each band, so that all hold with LEVEL
-    return Calibration(
-        sites={n: site_calibration(ranks[:, i], draws, level) for i, n in enumerate(names)},
-        simulations=simulations,
-        draws=draws,
-    )
+    return ranks
 
 
 def _require(fitted: Any, key: Any, simulations: Any, draws: Any, simulate: Any) -> None:
