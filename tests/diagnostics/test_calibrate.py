@@ -229,20 +229,6 @@ def test_a_plate_that_subsamples_by_its_index():
     assert holds(calibrate(fitted, key=KEY)) == {"z": True}
 
 
-def test_masked_observations_stay_as_they_are():
-    def model(x, there):
-        with numpyro.plate("rows", x.shape[0]):
-            z = numpyro.sample("z", dist.Normal(jnp.zeros(()), 1.0))
-            with numpyro.handlers.mask(mask=there):
-                numpyro.sample("x", dist.Normal(z, 0.5), obs=x)
-
-    there = np.arange(100) % 2 == 0
-    x = np.where(there, normal(100), 0.0).astype(np.float32)
-    # q reads x and whether it is there; a quadratic has their product, and is not exact for sds.
-    fitted = fit(from_numpyro(model, x, there), key=KEY, inference=Polynomial(2))
-    assert holds(calibrate(fitted, key=KEY)) == {"z": True}
-
-
 def test_new_arguments_for_a_transformed_observation():
     def model(x):
         with numpyro.plate("rows", x.shape[0]):
