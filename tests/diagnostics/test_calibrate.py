@@ -257,7 +257,7 @@ def test_the_record_is_plain_and_the_same_for_the_same_key(right):
     one, other = (calibrate(right, key=KEY) for _ in range(2))
     np.testing.assert_array_equal(one.sites["z"].ranks, other.sites["z"].ranks)
     site = one.sites["z"]
-    assert site.ranks.shape == (60,) and site.ranks.min() >= 0 and site.ranks.max() <= 39
+    assert site.ranks.shape == (1000,) and site.ranks.min() >= 0 and site.ranks.max() <= 199
     np.testing.assert_allclose(
         site.difference, [(site.ranks < 200 * p - 0.5).mean() - p for p in site.points], atol=1e-12
     )
