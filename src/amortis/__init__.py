@@ -8,6 +8,16 @@ from amortis._errors import AmortisError, ArchiveError, ArgumentError, DataError
 from amortis.checking import check
 from amortis.diagnostics import Comparison, Diagnosis, Finding, compare, diagnose
 from amortis.export import load, save
+from amortis.diagnostics import (
+    Calibration,
+    Comparison,
+    Diagnosis,
+    Finding,
+    SiteCalibration,
+    calibrate,
+    compare,
+    diagnose,
+)
 from amortis.families import DiagonalNormal, Point
 from amortis.fitting import Capacity, Estimate, Fit, Trained, fit, infer, refine
 from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
@@ -33,6 +43,7 @@ __all__ = [
     "ArchiveError",
     "ArgumentError",
     "Capacity",
+    "Calibration",
     "ClosedFormEntropy",
     "Comparison",
     "Constant",
@@ -58,12 +69,14 @@ __all__ = [
     "Progress",
     "SemiAmortized",
     "SetNetwork",
+    "SiteCalibration",
     "Status",
     "StickTheLanding",
     "Table",
     "Trained",
     "Verdict",
     "Windowed",
+    "calibrate",
     "check",
     "compare",
     "diagnose",

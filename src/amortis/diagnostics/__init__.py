@@ -1,7 +1,19 @@
 """Diagnostics: how much amortization cost, and whether q is close to the posterior."""
 
+from amortis.diagnostics.calibration import calibrate
+from amortis.diagnostics.calibration_record import Calibration, SiteCalibration
 from amortis.diagnostics.compare import Comparison, SiteComparison, compare
 from amortis.diagnostics.diagnose import diagnose
 from amortis.diagnostics.diagnosis import Diagnosis, Finding
 
-__all__ = ["Comparison", "Diagnosis", "Finding", "SiteComparison", "compare", "diagnose"]
+__all__ = [
+    "Calibration",
+    "Comparison",
+    "Diagnosis",
+    "Finding",
+    "SiteCalibration",
+    "SiteComparison",
+    "calibrate",
+    "compare",
+    "diagnose",
+]

@@ -11,6 +11,14 @@ from amortis.model.inputs import Inputs, Membership, Series
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.model.numpyro_joint import joint_of
 from amortis.model.path_density import by_unit
+from amortis.model.simulate import (
+    NewArguments,
+    SimulatedUnit,
+    Simulation,
+    plan_simulation,
+    require_observed,
+    simulate_unit,
+)
 
 __all__ = [
     "AbstractDensity",
@@ -22,8 +30,15 @@ __all__ = [
     "Rebind",
     "Series",
     "by_unit",
+    "NewArguments",
+    "Series",
+    "SimulatedUnit",
+    "Simulation",
     "from_density",
     "from_numpyro",
     "given_data",
     "joint_of",
+    "plan_simulation",
+    "require_observed",
+    "simulate_unit",
 ]

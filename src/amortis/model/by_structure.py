@@ -100,8 +100,8 @@ def _columns(
     return as_inputs([a for _, a in given], [n for n, _ in given], size, levels)
 
 
-def _own_rows(joint: Joint, axis: LatentAxis, verdict: Verdict) -> tuple[Array, tuple[str, ...]]:
-    """Each unit's own row of the arrays that run along the units."""
+def own_arrays(joint: Joint, axis: LatentAxis, verdict: Verdict) -> list[tuple[str, Array]]:
+    """Each unit's own row of the arrays that run along the units, by name, units first."""
     own: list[tuple[str, Array]] = []
     for given in verdict.inputs:
         if given.index is not None:
@@ -111,26 +111,44 @@ def _own_rows(joint: Joint, axis: LatentAxis, verdict: Verdict) -> tuple[Array, 
         own_rows = _is_block(given, axis.size)
         place = first[:, None] + np.asarray(given.offsets) if own_rows else first
         own.append((given.name, values[np.clip(place, 0, values.shape[0] - 1)]))
-    return _columns(joint, own, axis.size)
+    return own
+
+
+def _own_rows(joint: Joint, axis: LatentAxis, verdict: Verdict) -> tuple[Array, tuple[str, ...]]:
+    return _columns(joint, own_arrays(joint, axis, verdict), axis.size)
+
+
+def series_arrays(joint: Joint, axis: LatentAxis, verdict: Verdict) -> list[tuple[str, Array]]:
+    """Arrays along the units that have shared rows, by name, rows first."""
+    along = _along_units(axis, verdict)
+    return [(given.name, _rows_first(joint, given)) for given in along]
+
+
+def _along_units(axis: LatentAxis, verdict: Verdict) -> list[Input]:
+    return [i for i in verdict.inputs if i.index is None and not _is_block(i, axis.size)]
 
 
 def _series(joint: Joint, axis: LatentAxis, verdict: Verdict) -> Series | None:
     """Rows along the units where they are not one per unit."""
-    along = [i for i in verdict.inputs if i.index is None and not _is_block(i, axis.size)]
-    arrays = [(i.name, _rows_first(joint, i)) for i in along]
+    arrays = series_arrays(joint, axis, verdict)
     lengths = {values.shape[0] for _, values in arrays}
-    strides = {given.stride for given in along}
+    strides = {given.stride for given in _along_units(axis, verdict)}
     if lengths == {axis.size} or len(lengths) != 1 or len(strides) != 1:
         return None
     matrix, names = _columns(joint, arrays, lengths.pop())
     return Series(matrix, strides.pop(), names)
 
 
+def member_arrays(joint: Joint, verdict: Verdict) -> list[tuple[str, Array]]:
+    """Arrays whose rows belong to groups, by name, rows first."""
+    return [(i.name, _rows_first(joint, i)) for i in verdict.inputs if i.index is not None]
+
+
 def _members(joint: Joint, axis: LatentAxis, verdict: Verdict) -> Membership | None:
     owned = [i for i in verdict.inputs if i.index is not None]
     if not owned or len({i.index for i in owned}) != 1:
         return None
-    arrays = [(i.name, _rows_first(joint, i)) for i in owned]
+    arrays = member_arrays(joint, verdict)
     matrix, names = _columns(joint, arrays, arrays[0][1].shape[0])
     return Membership(matrix, _groups(joint, axis, owned[0]), names)
 

@@ -92,6 +92,29 @@ def as_inputs(
     return matrix, tuple(labels)
 
 
+def encode(
+    labels: Sequence[str], arrays: Mapping[str, Array], size: int
+) -> Float[Array, "rows columns"]:
+    """The columns that `as_inputs` has given these labels, of other values of the same arrays.
+
+    Args:
+        labels: labels of columns, such as `x`, `x[2]`, `kind=0` or `answers[1]=3`.
+        arrays: row-aligned arrays by name, of any trailing shape.
+        size: number of rows.
+
+    Returns:
+        One column per label.
+    """
+    dtype = jnp.result_type(float)
+    columns: list[Array] = []
+    for label in labels:
+        name = max((n for n in arrays if columns_of([label], [n])), key=len)
+        entry, _, level = label[len(name) :].partition("=")
+        column = jnp.reshape(arrays[name], (size, -1))[:, int(entry[1:-1]) if entry else 0]
+        columns.append((column == int(level) if level else column).astype(dtype))
+    return jnp.stack(columns, axis=1) if columns else jnp.zeros((size, 0), dtype)
+
+
 def levels_of(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
     """The categories of each array, of those that do not have too many."""
     found = {name: np.unique(np.asarray(array)) for name, array in arrays.items()}

@@ -88,7 +88,7 @@ class NumPyroDensity(AbstractDensity):
         values = {name: site["value"] for name, site in run.sites.items()}
         latent = {name: values[name] for name in (*theta, *z)}
         with numpyro.handlers.seed(rng_seed=0):
-            log_joint, _ = log_density(lambda: self._call(rows), (), {}, latent)
+            log_joint, _ = log_density(lambda: self.call(rows), (), {}, latent)
         batch = rows["index"].shape[0] if self.subsampled else self.axis.size
         for name, log_det in run.log_dets.items():
             weight = self.axis.size / batch if name in self.local_sites else 1.0
@@ -98,10 +98,11 @@ class NumPyroDensity(AbstractDensity):
     def _run(self, theta: Sites, z: Sites, rows: Rows) -> "_Run":
         run = _Run(theta, z, self.local_sites)
         with run, numpyro.handlers.seed(rng_seed=0):
-            self._call(rows)
+            self.call(rows)
         return run
 
-    def _call(self, rows: Rows) -> None:
+    def call(self, rows: Rows) -> None:
+        """Run the user's model on these rows, under whatever handlers are entered."""
         if self.subsampled:
             with _PlateIndex(self.axis.name, rows["index"]):
                 self.template.call((), self.others)

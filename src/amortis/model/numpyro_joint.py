@@ -139,6 +139,11 @@ class NumPyroJoint(AbstractLogJoint):
         with _WholePlates():
             return record_whole(lambda: self._run(arrays))
 
+    def call(self, arrays: Arrays) -> None:
+        """Run the user's model, every plate whole, under whatever handlers are entered."""
+        with _WholePlates():
+            self._run(arrays)
+
     def _run(self, arrays: Arrays) -> Any:
         template, _, _ = self._arguments.split(None)
         return template.call((), [arrays[name] for name in self._names])
