@@ -7,6 +7,7 @@ Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` an
 from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
 from amortis.checking import check
 from amortis.diagnostics import Comparison, Diagnosis, Finding, compare, diagnose
+from amortis.export.auto_guide import AutoAmortizedNormal, params_of
 from amortis.families import DiagonalNormal, Point
 from amortis.fitting import Estimate, Fit, fit, infer, refine
 from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
@@ -29,6 +30,7 @@ __all__ = [
     "MLP",
     "AmortisError",
     "ArgumentError",
+    "AutoAmortizedNormal",
     "ClosedFormEntropy",
     "Comparison",
     "Constant",
@@ -65,5 +67,6 @@ __all__ = [
     "from_density",
     "from_numpyro",
     "infer",
+    "params_of",
     "refine",
 ]

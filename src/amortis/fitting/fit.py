@@ -11,9 +11,8 @@ from jaxtyping import Array, Key
 from amortis._errors import ArgumentError, NonFiniteDensityError
 from amortis._require import require_callable, require_count, require_key, require_kind
 from amortis._types import Parameters, RandomKey
-from amortis.checking import check
 from amortis.families import AbstractFamily, DiagonalNormal
-from amortis.fitting.choose import choose_gradient, choose_inference, choose_method
+from amortis.fitting.choose import choose_gradient, choose_method, with_inference
 from amortis.fitting.record import Fit
 from amortis.guide import Guide
 from amortis.inference_functions import AbstractInferenceFunction
@@ -83,7 +82,7 @@ def fit(
     _require_kinds(inference, globals_, locals_, optimiser, gradient)
     if monitor is not None:
         require_callable("monitor", monitor)
-    model, inference = _with_inference(model, inference)
+    model, inference = with_inference(model, inference)
     guide = Guide.for_model(
         model,
         inference,
@@ -95,17 +94,6 @@ def fit(
     gradient = choose_gradient(method) if gradient is None else gradient
     loss = NegativeElbo(model, guide, gradient)
     return _from_finite_start(loss, method, key, restarts, monitor)
-
-
-def _with_inference(
-    model: LatentModel, inference: AbstractInferenceFunction | None
-) -> tuple[LatentModel, AbstractInferenceFunction]:
-    """The user's inference function, or that which the verdict on the model suggests."""
-    if inference is not None:
-        return model, inference
-    verdict = check(model) if model.verdict is None else model.verdict
-    model = model.reading(verdict)
-    return model, choose_inference(model, verdict)
 
 
 def _require_kinds(

@@ -1,0 +1,1 @@
+"""What leaves the house: fits and guides in the forms of other libraries."""

@@ -1,0 +1,328 @@
+"""`AutoAmortizedNormal`: amortized guides for NumPyro's own SVI, Predictive and handlers."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpyro
+from jaxtyping import Array
+from numpyro import handlers
+from numpyro.infer import init_to_uniform
+from numpyro.infer.autoguide import AutoGuide
+
+from amortis._errors import ArgumentError, NoLocalPlateError
+from amortis._require import require_callable, require_kind, require_positive
+from amortis._types import Parameters, RandomKey
+from amortis.export.call_inputs import Asked, context_of_call
+from amortis.export.guide_run import GuideRun
+from amortis.export.minibatches import as_whole
+from amortis.families import AbstractFamily, DiagonalNormal, Point
+from amortis.fitting import Fit, with_inference
+from amortis.guide import Guide
+from amortis.inference_functions import AbstractInferenceFunction
+from amortis.model import LatentModel, from_numpyro
+from amortis.model.arguments import name_arrays
+from amortis.model.grouped_density import GroupedDensity
+from amortis.model.numpyro_density import NumPyroDensity
+from amortis.model.whole_density import WholeDensity
+
+_NEAR_ZERO = init_to_uniform(radius=0.1)
+"""Where globals start: as in `amortis.fit`, near unconstrained zero but off its saddle points."""
+
+_DRAWS_AT_ONCE = 64
+
+
+@runtime_checkable
+class _OfNumPyro(Protocol):
+    """What a model that was bound from NumPyro keeps to be bound again."""
+
+    function: Callable[..., Any]
+    local: str | None
+
+
+class AutoAmortizedNormal(AutoGuide):
+    r"""A NumPyro guide $q(\theta)\prod_n q(z_n; f_\phi(w_n))$ of normals, found from the model.
+
+    The first call, with data that have values (`svi.init` makes it), binds the model as
+    `from_numpyro` does: the local plate, the globals, and what the locals read are found, and
+    checked on these data. Later calls evaluate the same function on whatever data they are given:
+    rows of another number, the subsample that the model's plate draws, or minibatches that are
+    passed as arguments to a model whose plate says the full size. They may be traced.
+
+    Its parameters are two sites: `{prefix}_globals`, a vector, and `{prefix}_locals`, a pytree.
+    Supports are mapped from the reals by `biject_to`. A model without local latents is refused:
+    NumPyro's `AutoNormal` is the guide for it.
+
+    Args:
+        model: the NumPyro model.
+        inference: the inference function; by default what `check` finds to be enough, as in `fit`.
+        globals_: `DiagonalNormal()`, the default, or `Point()`.
+        prefix: of the names of the two parameters.
+        init_loc_fn: NumPyro's strategy for where the globals start; locals start at zero, where
+            the inference function does.
+        init_scale: standard deviation of every unconstrained latent at the start.
+        local: name of the local plate or site, where several could be meant.
+
+    Raises:
+        ArgumentError: at construction, for choices that do not fit; at the first call, if its data
+            are traced.
+        ModelError: at the first call, for what `from_numpyro` refuses.
+        DataError: at a later call, for data of another kind.
+
+    Example:
+        >>> import jax, numpyro, numpyro.distributions as dist
+        >>> from numpyro.infer import SVI, Predictive, Trace_ELBO
+        >>> def model(x):
+        ...     theta = numpyro.sample("theta", dist.Normal(0.0, 10.0))
+        ...     with numpyro.plate("rows", x.shape[0]):
+        ...         z = numpyro.sample("z", dist.Normal(theta, 1.0))
+        ...         numpyro.sample("x", dist.Normal(z, 2.0), obs=x)
+        >>> x = jax.numpy.linspace(-3.0, 3.0, 50)
+        >>> guide = AutoAmortizedNormal(model)
+        >>> svi = SVI(model, guide, numpyro.optim.Adam(0.01), Trace_ELBO())
+        >>> result = svi.run(jax.random.key(0), 100, x, progress_bar=False)
+        >>> guide.median(result.params, x[:3] + 1.0)["z"].shape  # rows that were not fitted
+        (3,)
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        *,
+        inference: AbstractInferenceFunction | None = None,
+        globals_: AbstractFamily | None = None,
+        prefix: str = "auto",
+        init_loc_fn: Callable[..., Any] = _NEAR_ZERO,
+        init_scale: float = 0.1,
+        local: str | None = None,
+    ) -> None:
+        require_callable("the model", model)
+        if inference is not None:
+            require_kind("inference", inference, AbstractInferenceFunction, "amortis.MLP()")
+        self._global_family = DiagonalNormal() if globals_ is None else globals_
+        _require_normal("globals_", self._global_family, (DiagonalNormal, Point))
+        require_positive("AutoAmortizedNormal", "init_scale", init_scale)
+        super().__init__(model, prefix=prefix, init_loc_fn=init_loc_fn)
+        self._inference, self._init_scale, self._local = inference, init_scale, local
+        self._bound: _Bound | None = None
+
+    @classmethod
+    def from_fit(cls, fit: Fit, *, prefix: str = "auto") -> "AutoAmortizedNormal":
+        """The guide of a fit, for NumPyro's handlers; its parameters start where the fit ended.
+
+        Args:
+            fit: a fit of a model from `from_numpyro`.
+            prefix: of the names of the two parameters; see `params_of`.
+
+        Raises:
+            ArgumentError: the fit's model is no NumPyro model, or its factors are not normal.
+        """
+        require_kind("fit", fit, Fit, "amortis.fit(model, key=key)")
+        source = fit.model.rebind
+        if not isinstance(source, _OfNumPyro):
+            raise ArgumentError(
+                "the model of this fit is no NumPyro model; expected one made by from_numpyro: "
+                "NumPyro's handlers have nothing to run"
+            )
+        family = fit.guide.global_family
+        guide = cls(source.function, globals_=family, prefix=prefix, local=source.local)
+        _require_normal("locals_", fit.guide.local_family, (DiagonalNormal,))
+        guide._bound = _Bound(fit.model, fit.guide, _unit_axes(fit.model), fit.variational)
+        return guide
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Array]:
+        """Draw all latents; with the arguments of the model.
+
+        Returns:
+            By site, of the shapes that they have in the model.
+        """
+        bound = self._bind(args, kwargs)
+        return dict(self._run(bound, self._registered(bound), args, kwargs).latents)
+
+    def sample_posterior(
+        self,
+        rng_key: RandomKey,
+        params: Mapping[str, Any],
+        *args: Any,
+        sample_shape: tuple[int, ...] = (),
+        **kwargs: Any,
+    ) -> dict[str, Array]:
+        """Draws of all latents and of deterministic sites for the data of this call.
+
+        Args:
+            rng_key: random key.
+            params: as `svi.get_params` or `params_of` gives them.
+            *args: the model's arguments; those of the first call if none are given.
+            sample_shape: shape of the draws.
+            **kwargs: the model's keyword arguments.
+
+        Returns:
+            By site, shape (*sample_shape, *shape of the site in the model).
+        """
+        bound, args, kwargs = self._known(args, kwargs)
+
+        def one(key: RandomKey) -> dict[str, Array]:
+            with handlers.block(), handlers.seed(rng_seed=key):
+                run = self._run(bound, self._given(params), args, kwargs)
+            return run.latents | run.deterministic
+
+        if not sample_shape:
+            return one(rng_key)
+        keys = jax.random.split(rng_key, math.prod(sample_shape))
+        draws = jax.lax.map(one, keys, batch_size=min(_DRAWS_AT_ONCE, keys.shape[0]))
+        return {n: jnp.reshape(v, (*sample_shape, *v.shape[1:])) for n, v in draws.items()}
+
+    def median(self, params: Mapping[str, Any], *args: Any, **kwargs: Any) -> dict[str, Array]:
+        """Medians of all latents for the data of this call; see `quantiles`."""
+        return {n: v[0] for n, v in self.quantiles(params, [0.5], *args, **kwargs).items()}
+
+    def quantiles(
+        self, params: Mapping[str, Any], quantiles: Any, *args: Any, **kwargs: Any
+    ) -> dict[str, Array]:
+        """Quantiles of all latents on the model's scale, for the data of this call.
+
+        Exact where a site's bijection works entry by entry. A support that depends on other
+        latents is taken at the same quantile of those, and entries of a simplex are mapped
+        together, as NumPyro does.
+
+        Args:
+            params: as `svi.get_params` or `params_of` gives them.
+            quantiles: probabilities between 0 and 1.
+            *args: the model's arguments; those of the first call if none are given.
+            **kwargs: the model's keyword arguments.
+
+        Returns:
+            By site, shape (number of quantiles, *shape of the site in the model).
+        """
+        bound, args, kwargs = self._known(args, kwargs)
+
+        def one(level: Array) -> dict[str, Array]:
+            with handlers.block(), handlers.seed(rng_seed=0):  # the key of a subsample, at most
+                return self._run(bound, self._given(params), args, kwargs, level).latents
+
+        return jax.lax.map(one, jnp.ravel(jnp.asarray(quantiles, jnp.result_type(float))))
+
+    def _run(
+        self,
+        bound: "_Bound",
+        parameters: Parameters,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        level: Array | None = None,
+    ) -> GuideRun:
+        arrays = name_arrays(self.model, args, kwargs)
+
+        def context(asked: Asked) -> Any:
+            return context_of_call(bound.model, bound.guide, arrays, asked)
+
+        run = GuideRun(bound.model, bound.guide, bound.axes, parameters, context, level)
+        with run:
+            self.model(*args, **kwargs)
+        return run
+
+    def _registered(self, bound: "_Bound") -> Parameters:
+        return {
+            part: numpyro.param(f"{self.prefix}_{part}", bound.start[part])
+            for part in ("globals", "locals")
+        }
+
+    def _given(self, params: Mapping[str, Any]) -> Parameters:
+        names = {part: f"{self.prefix}_{part}" for part in ("globals", "locals")}
+        missing = [name for name in names.values() if name not in params]
+        if missing:
+            raise ArgumentError(
+                f"params has {', '.join(params) or 'no entries'}; expected {missing[0]!r} among "
+                f"them: pass svi.get_params(state) or params_of(fit, prefix={self.prefix!r})"
+            )
+        return {part: params[name] for part, name in names.items()}
+
+    def _known(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> "tuple[_Bound, tuple[Any, ...], dict[str, Any]]":
+        """What the first call found, and the arguments, which are its own if none are given."""
+        if self._bound is None:
+            raise ArgumentError(
+                "the guide has seen no data yet; expected a first call with the data to be fitted: "
+                "call svi.init or svi.run first, or use AutoAmortizedNormal.from_fit"
+            )
+        if not args and not kwargs and self._bound.arguments is not None:
+            args, kwargs = self._bound.arguments
+        return self._bound, args, kwargs
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "_Bound":
+        if self._bound is None:
+            key = numpyro.prng_key()
+            if any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves((args, kwargs, key))):
+                raise ArgumentError(
+                    "the guide was first called inside a compiled function, where data have no "
+                    "values to find its structure from; expected values: call svi.init outside of "
+                    "jit first"
+                )
+            require_kind("key", key, jax.Array, "handlers.seed(guide, 0)")
+            self._setup_prototype(*args, **kwargs)
+            with handlers.block():
+                self._bound = self._found(key, args, kwargs)
+        return self._bound
+
+    def _found(self, key: RandomKey, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "_Bound":
+        try:
+            model = from_numpyro(as_whole(self.model, args, kwargs), *args, local=self._local, **kwargs)
+        except NoLocalPlateError as error:
+            raise NoLocalPlateError(f"{error}; without locals use NumPyro's AutoNormal") from error
+        model, inference = with_inference(model, self._inference)
+        guide = Guide.for_model(model, inference, self._global_family, DiagonalNormal())
+        log_scale = math.log(self._init_scale)
+        guide = guide.starting_at(log_scale)
+        start = guide.init(key)
+        first: Any = self._init_locs
+        mean = guide.theta.join({n: jnp.asarray(first[n]) for n in model.globals_})
+        raw = guide.global_family.start(guide.theta.dimension, log_scale)
+        # Means come first in the raw parameters of both families.
+        start["globals"] = raw.at[: mean.shape[0]].set(mean.astype(raw.dtype))
+        return _Bound(model, guide, _unit_axes(model), start, (args, kwargs))
+
+
+def params_of(fit: Fit, *, prefix: str = "auto") -> dict[str, Any]:
+    """A fit's parameters under the names that `AutoAmortizedNormal.from_fit` gives them.
+
+    Args:
+        fit: the fit.
+        prefix: of the names.
+
+    Returns:
+        By name, as NumPyro's handlers and `Predictive(params=...)` take them.
+    """
+    require_kind("fit", fit, Fit, "amortis.fit(model, key=key)")
+    return {f"{prefix}_{part}": fit.variational[part] for part in ("globals", "locals")}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bound:
+    """What the first call found."""
+
+    model: LatentModel
+    guide: Guide
+    axes: Mapping[str, int]
+    start: Parameters
+    arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+
+
+def _unit_axes(model: LatentModel) -> dict[str, int]:
+    """For each local site, the axis of its unconstrained value that carries the units."""
+    density = model.density
+    if isinstance(density, GroupedDensity | WholeDensity):
+        return dict(density.axis.sites)
+    assert isinstance(density, NumPyroDensity)  # `from_numpyro` makes no others
+    return {name: axis for name, axis in density.local_sites.items() if axis is not None}
+
+
+def _require_normal(name: str, family: Any, allowed: tuple[type, ...]) -> None:
+    if not isinstance(family, allowed):
+        raise ArgumentError(
+            f"{name} is {type(family).__name__}(); expected "
+            f"{' or '.join(f'{kind.__name__}()' for kind in allowed)}: NumPyro's sites of this "
+            f"guide are independent normals"
+        )
