@@ -10,7 +10,15 @@ from amortis.diagnostics import Comparison, Diagnosis, Finding, compare, diagnos
 from amortis.export.auto_guide import AutoAmortizedNormal, params_of
 from amortis.families import DiagonalNormal, Point
 from amortis.fitting import Estimate, Fit, fit, infer, refine
-from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
+from amortis.inference_functions import (
+    MLP,
+    Constant,
+    Network,
+    Polynomial,
+    SetNetwork,
+    Table,
+    Windowed,
+)
 from amortis.model import LatentModel, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, StickTheLanding
 from amortis.optimise import (
@@ -50,6 +58,7 @@ __all__ = [
     "LatentModel",
     "ModelError",
     "Monitor",
+    "Network",
     "Plateau",
     "Point",
     "Polynomial",

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpyro
+from jax.core import Tracer
 from jaxtyping import Array
 from numpyro import handlers
 from numpyro.infer import init_to_uniform
@@ -22,7 +23,7 @@ from amortis.export.minibatches import as_whole
 from amortis.families import AbstractFamily, DiagonalNormal, Point
 from amortis.fitting import Fit, with_inference
 from amortis.guide import Guide
-from amortis.inference_functions import AbstractInferenceFunction
+from amortis.inference_functions import AbstractInferenceFunction, as_inference_function
 from amortis.model import LatentModel, from_numpyro
 from amortis.model.arguments import name_arrays
 from amortis.model.grouped_density import GroupedDensity
@@ -92,7 +93,7 @@ class AutoAmortizedNormal(AutoGuide):
         self,
         model: Callable[..., Any],
         *,
-        inference: AbstractInferenceFunction | None = None,
+        inference: AbstractInferenceFunction | Callable[..., Any] | None = None,
         globals_: AbstractFamily | None = None,
         prefix: str = "auto",
         init_loc_fn: Callable[..., Any] = _NEAR_ZERO,
@@ -100,13 +101,12 @@ class AutoAmortizedNormal(AutoGuide):
         local: str | None = None,
     ) -> None:
         require_callable("the model", model)
-        if inference is not None:
-            require_kind("inference", inference, AbstractInferenceFunction, "amortis.MLP()")
+        chosen = None if inference is None else as_inference_function(inference)
         self._global_family = DiagonalNormal() if globals_ is None else globals_
         _require_normal("globals_", self._global_family, (DiagonalNormal, Point))
         require_positive("AutoAmortizedNormal", "init_scale", init_scale)
         super().__init__(model, prefix=prefix, init_loc_fn=init_loc_fn)
-        self._inference, self._init_scale, self._local = inference, init_scale, local
+        self._inference, self._init_scale, self._local = chosen, init_scale, local
         self._bound: _Bound | None = None
 
     @classmethod
@@ -165,7 +165,7 @@ class AutoAmortizedNormal(AutoGuide):
         bound, args, kwargs = self._known(args, kwargs)
 
         def one(key: RandomKey) -> dict[str, Array]:
-            with handlers.block(), handlers.seed(rng_seed=key):
+            with handlers.seed(rng_seed=key):
                 run = self._run(bound, self._given(params), args, kwargs)
             return run.latents | run.deterministic
 
@@ -200,7 +200,7 @@ class AutoAmortizedNormal(AutoGuide):
         bound, args, kwargs = self._known(args, kwargs)
 
         def one(level: Array) -> dict[str, Array]:
-            with handlers.block(), handlers.seed(rng_seed=0):  # the key of a subsample, at most
+            with handlers.seed(rng_seed=0):  # the key of a subsample, at most
                 return self._run(bound, self._given(params), args, kwargs, level).latents
 
         return jax.lax.map(one, jnp.ravel(jnp.asarray(quantiles, jnp.result_type(float))))
@@ -255,7 +255,7 @@ class AutoAmortizedNormal(AutoGuide):
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "_Bound":
         if self._bound is None:
             key = numpyro.prng_key()
-            if any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves((args, kwargs, key))):
+            if any(isinstance(v, Tracer) for v in jax.tree.leaves((args, kwargs, key))):
                 raise ArgumentError(
                     "the guide was first called inside a compiled function, where data have no "
                     "values to find its structure from; expected values: call svi.init outside of "
@@ -269,7 +269,9 @@ class AutoAmortizedNormal(AutoGuide):
 
     def _found(self, key: RandomKey, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "_Bound":
         try:
-            model = from_numpyro(as_whole(self.model, args, kwargs), *args, local=self._local, **kwargs)
+            model = from_numpyro(
+                as_whole(self.model, args, kwargs), *args, local=self._local, **kwargs
+            )
         except NoLocalPlateError as error:
             raise NoLocalPlateError(f"{error}; without locals use NumPyro's AutoNormal") from error
         model, inference = with_inference(model, self._inference)

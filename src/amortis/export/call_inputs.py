@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from amortis._errors import DataError
@@ -117,7 +117,7 @@ def _parsed(label: str, arrays: Mapping[str, Any]) -> tuple[str, int, int | None
 
 
 def _refuse_unseen(name: str, array: Any, levels: list[int]) -> None:
-    if isinstance(array, jax.core.Tracer):
+    if isinstance(array, Tracer):
         return  # its values are not known here; an unseen category is read as none of those seen
     unseen = np.setdiff1d(np.asarray(array), levels)
     if unseen.size:
@@ -201,7 +201,7 @@ def _context_of_groups(
     owned = [given for given in model.verdict.inputs if given.index is not None]
     by_name = {given.name: _rows_first(arrays, given) for given in owned}
     index, base = owned[0].index, owned[0].base
-    if index not in arrays:
+    if index is None or index not in arrays:
         raise _missing(str(index))
     owner = jnp.asarray(arrays[index]) - base
     entries = owner.shape[0]

@@ -48,7 +48,7 @@ class GuideRun(Messenger):
         self._model, self._guide, self._axes = model, guide, axes
         self._parameters, self._context, self._level = parameters, context, level
         self._plates: dict[str, tuple[int, Array]] = {}
-        self._local: dict[str, dict[str, Array]] | None = None
+        self._local: tuple[Array, Array] | None = None
         self.latents: dict[str, Array] = {}
         self.deterministic: dict[str, Array] = {}
         super().__init__()
@@ -139,15 +139,12 @@ class GuideRun(Messenger):
             raw = self._guide.offset + self._guide.inference(
                 self._parameters["locals"], context, asked.index
             )
-            mean, sd = jax.vmap(self._guide.local_family.moments)(raw)
-            self._local = {"mean": mean, "sd": sd}
-        return self._local["mean"], self._local["sd"]
+            self._local = jax.vmap(self._guide.local_family.moments)(raw)
+        return self._local
 
 
 def _is_real(support: Any) -> bool:
-    if isinstance(support, type(constraints.real_vector)):
-        support = support.base_constraint
-    return support is constraints.real
+    return getattr(support, "base_constraint", support) is constraints.real
 
 
 def _at_level(bijection: Any, mean: Array, sd: Array, level: Array) -> Array:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -15,7 +17,7 @@ from amortis.families import AbstractFamily, DiagonalNormal
 from amortis.fitting.choose import choose_gradient, choose_method, with_inference
 from amortis.fitting.record import Fit
 from amortis.guide import Guide
-from amortis.inference_functions import AbstractInferenceFunction
+from amortis.inference_functions import AbstractInferenceFunction, as_inference_function
 from amortis.model import LatentModel
 from amortis.objectives import AbstractGradient, NegativeElbo
 from amortis.optimise import AbstractMethod, FreshDraws, Monitor, Status, minimise
@@ -28,7 +30,7 @@ def fit(
     model: LatentModel,
     *,
     key: RandomKey,
-    inference: AbstractInferenceFunction | None = None,
+    inference: AbstractInferenceFunction | Callable[..., Any] | None = None,
     globals_: AbstractFamily | None = None,
     locals_: AbstractFamily | None = None,
     optimiser: AbstractMethod | None = None,
@@ -47,7 +49,8 @@ def fit(
         model: a model bound to its data.
         key: random key; the same key gives the same fit.
         inference: the inference function; by default what `check` finds to be enough: `MLP()` of a
-            row, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` where no function is ideal.
+            row, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` where no function is ideal. A
+            built module of Equinox or Flax NNX is taken as `Network(module)`.
         globals_: the factor of the globals; by default `DiagonalNormal()`; `Point()` for
             variational EM.
         locals_: the factor of one row's locals; by default `DiagonalNormal()`.
@@ -79,10 +82,10 @@ def fit(
     require_count("number of", "restarts", restarts, "leave it out for one")
     require_key(key)
     require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
-    _require_kinds(inference, globals_, locals_, optimiser, gradient)
+    _require_kinds(globals_, locals_, optimiser, gradient)
     if monitor is not None:
         require_callable("monitor", monitor)
-    model, inference = with_inference(model, inference)
+    model, inference = with_inference(model, _as_chosen(inference))
     guide = Guide.for_model(
         model,
         inference,
@@ -96,12 +99,13 @@ def fit(
     return _from_finite_start(loss, method, key, restarts, monitor)
 
 
-def _require_kinds(
-    inference: object, globals_: object, locals_: object, optimiser: object, gradient: object
-) -> None:
+def _as_chosen(inference: object) -> AbstractInferenceFunction | None:
+    return None if inference is None else as_inference_function(inference)
+
+
+def _require_kinds(globals_: object, locals_: object, optimiser: object, gradient: object) -> None:
     """Choices are objects: a string or a class in place of one is refused by its name."""
     for name, value, kind, example in (
-        ("inference", inference, AbstractInferenceFunction, "amortis.MLP()"),
         ("globals_", globals_, AbstractFamily, "amortis.DiagonalNormal()"),
         ("locals_", locals_, AbstractFamily, "amortis.DiagonalNormal()"),
         ("optimiser", optimiser, AbstractMethod, "amortis.FixedDraws()"),

@@ -13,6 +13,7 @@ from amortis.inference_functions.interface import (
     FunctionShape,
 )
 from amortis.inference_functions.mlp import MLP
+from amortis.inference_functions.network import Network, as_inference_function
 from amortis.inference_functions.polynomial import Polynomial
 from amortis.inference_functions.set_network import SetNetwork
 from amortis.inference_functions.table import Table
@@ -24,6 +25,7 @@ __all__ = [
     "AbstractRowFunction",
     "Constant",
     "FunctionShape",
+    "Network",
     "Parts",
     "Polynomial",
     "SetContext",
@@ -31,5 +33,6 @@ __all__ = [
     "Table",
     "WindowContext",
     "Windowed",
+    "as_inference_function",
     "take",
 ]
