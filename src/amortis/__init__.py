@@ -7,7 +7,8 @@ Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` an
 from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
 from amortis.checking import check
 from amortis.diagnostics import Comparison, Diagnosis, Finding, compare, diagnose
-from amortis.export.auto_guide import AutoAmortizedNormal, params_of
+from amortis.export.auto_guide import AutoAmortizedNormal
+from amortis.export.binding import params_of
 from amortis.families import DiagonalNormal, Point
 from amortis.fitting import Estimate, Fit, fit, infer, refine
 from amortis.inference_functions import (

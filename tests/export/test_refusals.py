@@ -24,6 +24,7 @@ from amortis import (
     params_of,
 )
 from amortis._errors import NoLocalPlateError
+from amortis.export.binding import require_normal
 from amortis.families import DiagonalNormal
 from amortis.guide import Guide
 from tests.export import models
@@ -35,8 +36,8 @@ ARGS = (jnp.asarray(models.numbers(12)), 0.8, 1.1)
 def unfitted(bound, inference, globals_=DiagonalNormal()):  # noqa: B008
     """A fit that no optimiser has touched."""
     guide = Guide.for_model(bound, inference, globals_, DiagonalNormal())
-    history = History((), (), ())
-    return Fit(bound, guide, guide.init(KEY), Status.ITERATIONS, history)
+    history = History(np.zeros(0), np.zeros(0), (), ())
+    return Fit(bound, guide, guide.init(KEY), Status.ITERATIONS_EXHAUSTED, history)
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +53,17 @@ def line(linear):
 
 def test_choices_that_do_not_fit():
     for choices, words in (
-        ({"inference": "mlp"}, "inference is 'mlp'; expected an object such as"),
-        ({"globals_": Table()}, r"globals_ is Table\(\); expected DiagonalNormal\(\) or Point\(\)"),
+        ({"inference": lambda x: x}, r"expected an object such as amortis\.MLP\(\): if it is"),
         ({"init_scale": 0.0}, "init_scale is 0.0; expected a positive number"),
     ):
         with pytest.raises(ArgumentError, match=words) as refused:
             AutoAmortizedNormal(models.subsampled, **choices)
         assert "\n" not in str(refused.value)
+    with pytest.raises(ArgumentError, match=r"locals_ is Point\(\); expected DiagonalNormal\(\):"):
+        require_normal("locals_", Point(), (DiagonalNormal,))
 
 
+@pytest.mark.filterwarnings("ignore:Cannot generate JAX PRNG key")
 def test_a_first_call_without_values_and_none_at_all():
     guide = AutoAmortizedNormal(models.subsampled, inference=Polynomial(1))
     svi = SVI(models.subsampled, guide, optim.Adam(0.1), Trace_ELBO())
@@ -68,6 +71,8 @@ def test_a_first_call_without_values_and_none_at_all():
         jax.jit(lambda x: svi.init(KEY, x, 0.8, 1.1).rng_key)(ARGS[0])
     with pytest.raises(ArgumentError, match="the guide has seen no data yet"):
         guide.median({})
+    with pytest.raises(ArgumentError, match="called without a random key"):
+        guide(*ARGS)
 
 
 def test_a_model_without_locals():
@@ -106,7 +111,7 @@ def test_other_columns_and_categories():
     fitted = unfitted(from_numpyro(models.categorical, x, kind), Polynomial(1))
     guide, params = AutoAmortizedNormal.from_fit(fitted), params_of(fitted)
     assert guide.median(params, x[:3], kind[:3])["z"].shape == (3,)
-    with pytest.raises(DataError, match="data 'x' has 1 columns, but .* reads 2"):
+    with pytest.raises(DataError, match=r"data 'x' has 1 columns, but .* reads 2"):
         guide.median(params, x[:, :1], kind)
     with pytest.raises(DataError, match="category kind=7, which was not among"):
         guide.median(params, x, np.full(14, 7))

@@ -1,9 +1,9 @@
 """`AutoAmortizedNormal`: amortized guides for NumPyro's own SVI, Predictive and handlers."""
 
-import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,34 +14,21 @@ from numpyro import handlers
 from numpyro.infer import init_to_uniform
 from numpyro.infer.autoguide import AutoGuide
 
-from amortis._errors import ArgumentError, NoLocalPlateError
+from amortis._errors import ArgumentError
 from amortis._require import require_callable, require_kind, require_positive
 from amortis._types import Parameters, RandomKey
+from amortis.export.binding import Bound, bind, require_normal, source_of, unit_axes
 from amortis.export.call_inputs import Asked, context_of_call
 from amortis.export.guide_run import GuideRun
-from amortis.export.minibatches import as_whole
 from amortis.families import AbstractFamily, DiagonalNormal, Point
-from amortis.fitting import Fit, with_inference
-from amortis.guide import Guide
+from amortis.fitting import Fit
 from amortis.inference_functions import AbstractInferenceFunction, as_inference_function
-from amortis.model import LatentModel, from_numpyro
 from amortis.model.arguments import name_arrays
-from amortis.model.grouped_density import GroupedDensity
-from amortis.model.numpyro_density import NumPyroDensity
-from amortis.model.whole_density import WholeDensity
 
-_NEAR_ZERO = init_to_uniform(radius=0.1)
+_NEAR_ZERO: Callable[..., Any] = functools.partial(init_to_uniform, radius=0.1)  # pyright: ignore[reportArgumentType]
 """Where globals start: as in `amortis.fit`, near unconstrained zero but off its saddle points."""
 
 _DRAWS_AT_ONCE = 64
-
-
-@runtime_checkable
-class _OfNumPyro(Protocol):
-    """What a model that was bound from NumPyro keeps to be bound again."""
-
-    function: Callable[..., Any]
-    local: str | None
 
 
 class AutoAmortizedNormal(AutoGuide):
@@ -103,11 +90,11 @@ class AutoAmortizedNormal(AutoGuide):
         require_callable("the model", model)
         chosen = None if inference is None else as_inference_function(inference)
         self._global_family = DiagonalNormal() if globals_ is None else globals_
-        _require_normal("globals_", self._global_family, (DiagonalNormal, Point))
+        require_normal("globals_", self._global_family, (DiagonalNormal, Point))
         require_positive("AutoAmortizedNormal", "init_scale", init_scale)
         super().__init__(model, prefix=prefix, init_loc_fn=init_loc_fn)
         self._inference, self._init_scale, self._local = chosen, init_scale, local
-        self._bound: _Bound | None = None
+        self._bound: Bound | None = None
 
     @classmethod
     def from_fit(cls, fit: Fit, *, prefix: str = "auto") -> "AutoAmortizedNormal":
@@ -121,16 +108,10 @@ class AutoAmortizedNormal(AutoGuide):
             ArgumentError: the fit's model is no NumPyro model, or its factors are not normal.
         """
         require_kind("fit", fit, Fit, "amortis.fit(model, key=key)")
-        source = fit.model.rebind
-        if not isinstance(source, _OfNumPyro):
-            raise ArgumentError(
-                "the model of this fit is no NumPyro model; expected one made by from_numpyro: "
-                "NumPyro's handlers have nothing to run"
-            )
-        family = fit.guide.global_family
-        guide = cls(source.function, globals_=family, prefix=prefix, local=source.local)
-        _require_normal("locals_", fit.guide.local_family, (DiagonalNormal,))
-        guide._bound = _Bound(fit.model, fit.guide, _unit_axes(fit.model), fit.variational)
+        function, local = source_of(fit)
+        require_normal("locals_", fit.guide.local_family, (DiagonalNormal,))
+        guide = cls(function, globals_=fit.guide.global_family, prefix=prefix, local=local)
+        guide._bound = Bound(fit.model, fit.guide, unit_axes(fit.model), fit.variational)
         return guide
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Array]:
@@ -207,7 +188,7 @@ class AutoAmortizedNormal(AutoGuide):
 
     def _run(
         self,
-        bound: "_Bound",
+        bound: Bound,
         parameters: Parameters,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -223,7 +204,7 @@ class AutoAmortizedNormal(AutoGuide):
             self.model(*args, **kwargs)
         return run
 
-    def _registered(self, bound: "_Bound") -> Parameters:
+    def _registered(self, bound: Bound) -> Parameters:
         return {
             part: numpyro.param(f"{self.prefix}_{part}", bound.start[part])
             for part in ("globals", "locals")
@@ -241,7 +222,7 @@ class AutoAmortizedNormal(AutoGuide):
 
     def _known(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> "tuple[_Bound, tuple[Any, ...], dict[str, Any]]":
+    ) -> tuple[Bound, tuple[Any, ...], dict[str, Any]]:
         """What the first call found, and the arguments, which are its own if none are given."""
         if self._bound is None:
             raise ArgumentError(
@@ -252,7 +233,7 @@ class AutoAmortizedNormal(AutoGuide):
             args, kwargs = self._bound.arguments
         return self._bound, args, kwargs
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "_Bound":
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         if self._bound is None:
             key = numpyro.prng_key()
             if any(isinstance(v, Tracer) for v in jax.tree.leaves((args, kwargs, key))):
@@ -261,70 +242,15 @@ class AutoAmortizedNormal(AutoGuide):
                     "values to find its structure from; expected values: call svi.init outside of "
                     "jit first"
                 )
-            require_kind("key", key, jax.Array, "handlers.seed(guide, 0)")
+            if key is None:
+                raise ArgumentError(
+                    "the guide was called without a random key; expected one: call it inside of "
+                    "svi.init or as handlers.seed(guide, key)"
+                )
             self._setup_prototype(*args, **kwargs)
             with handlers.block():
-                self._bound = self._found(key, args, kwargs)
+                bound = bind(
+                    self.model, args, kwargs, self._local, self._inference, self._global_family
+                )
+            self._bound = bound.starting(key, self._init_locs, self._init_scale)
         return self._bound
-
-    def _found(self, key: RandomKey, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "_Bound":
-        try:
-            model = from_numpyro(
-                as_whole(self.model, args, kwargs), *args, local=self._local, **kwargs
-            )
-        except NoLocalPlateError as error:
-            raise NoLocalPlateError(f"{error}; without locals use NumPyro's AutoNormal") from error
-        model, inference = with_inference(model, self._inference)
-        guide = Guide.for_model(model, inference, self._global_family, DiagonalNormal())
-        log_scale = math.log(self._init_scale)
-        guide = guide.starting_at(log_scale)
-        start = guide.init(key)
-        first: Any = self._init_locs
-        mean = guide.theta.join({n: jnp.asarray(first[n]) for n in model.globals_})
-        raw = guide.global_family.start(guide.theta.dimension, log_scale)
-        # Means come first in the raw parameters of both families.
-        start["globals"] = raw.at[: mean.shape[0]].set(mean.astype(raw.dtype))
-        return _Bound(model, guide, _unit_axes(model), start, (args, kwargs))
-
-
-def params_of(fit: Fit, *, prefix: str = "auto") -> dict[str, Any]:
-    """A fit's parameters under the names that `AutoAmortizedNormal.from_fit` gives them.
-
-    Args:
-        fit: the fit.
-        prefix: of the names.
-
-    Returns:
-        By name, as NumPyro's handlers and `Predictive(params=...)` take them.
-    """
-    require_kind("fit", fit, Fit, "amortis.fit(model, key=key)")
-    return {f"{prefix}_{part}": fit.variational[part] for part in ("globals", "locals")}
-
-
-@dataclasses.dataclass(frozen=True)
-class _Bound:
-    """What the first call found."""
-
-    model: LatentModel
-    guide: Guide
-    axes: Mapping[str, int]
-    start: Parameters
-    arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
-
-
-def _unit_axes(model: LatentModel) -> dict[str, int]:
-    """For each local site, the axis of its unconstrained value that carries the units."""
-    density = model.density
-    if isinstance(density, GroupedDensity | WholeDensity):
-        return dict(density.axis.sites)
-    assert isinstance(density, NumPyroDensity)  # `from_numpyro` makes no others
-    return {name: axis for name, axis in density.local_sites.items() if axis is not None}
-
-
-def _require_normal(name: str, family: Any, allowed: tuple[type, ...]) -> None:
-    if not isinstance(family, allowed):
-        raise ArgumentError(
-            f"{name} is {type(family).__name__}(); expected "
-            f"{' or '.join(f'{kind.__name__}()' for kind in allowed)}: NumPyro's sites of this "
-            f"guide are independent normals"
-        )

@@ -48,9 +48,8 @@ def fit(
     Args:
         model: a model bound to its data.
         key: random key; the same key gives the same fit.
-        inference: the inference function; by default what `check` finds to be enough: `MLP()` of a
-            row, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` where no function is ideal. A
-            built module of Equinox or Flax NNX is taken as `Network(module)`.
+        inference: the inference function, or a module for `Network`; by default what `check` finds
+            to be enough: `MLP()`, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` if none is.
         globals_: the factor of the globals; by default `DiagonalNormal()`; `Point()` for
             variational EM.
         locals_: the factor of one row's locals; by default `DiagonalNormal()`.
