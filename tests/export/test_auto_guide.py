@@ -244,6 +244,7 @@ def test_point_globals_are_the_elbo_of_variational_em():
     assert abs(-values.mean() - estimate.mean) < 4 * np.hypot(se, estimate.se) + 1e-3
 
 
+@pytest.mark.slow
 def test_quantiles_are_those_of_the_draws_and_deterministic_sites_are_drawn():
     x = models.numbers(6)
     guide, params = started(models.constrained, x, inference=Polynomial(1), init_scale=0.5)
