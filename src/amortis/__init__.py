@@ -5,9 +5,8 @@ Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` an
 """
 
 from amortis._errors import AmortisError, ArchiveError, ArgumentError, DataError, ModelError
+from amortis._version import __version__
 from amortis.checking import check
-from amortis.diagnostics import Comparison, Diagnosis, Finding, compare, diagnose
-from amortis.export import load, save
 from amortis.diagnostics import (
     Calibration,
     Comparison,
@@ -18,9 +17,20 @@ from amortis.diagnostics import (
     compare,
     diagnose,
 )
+from amortis.export import load, save
+from amortis.export.auto_guide import AutoAmortizedNormal
+from amortis.export.binding import params_of
 from amortis.families import DiagonalNormal, Point
 from amortis.fitting import Capacity, Estimate, Fit, Trained, fit, infer, refine
-from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
+from amortis.inference_functions import (
+    MLP,
+    Constant,
+    Network,
+    Polynomial,
+    SetNetwork,
+    Table,
+    Windowed,
+)
 from amortis.model import LatentModel, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, SemiAmortized, StickTheLanding
 from amortis.optimise import (
@@ -35,15 +45,14 @@ from amortis.optimise import (
 from amortis.report import report
 from amortis.structure import Coupling, Evidence, Input, Kind, Verdict
 
-__version__ = "0.1.0"
-
 __all__ = [
     "MLP",
     "AmortisError",
     "ArchiveError",
     "ArgumentError",
-    "Capacity",
+    "AutoAmortizedNormal",
     "Calibration",
+    "Capacity",
     "ClosedFormEntropy",
     "Comparison",
     "Constant",
@@ -63,6 +72,7 @@ __all__ = [
     "LatentModel",
     "ModelError",
     "Monitor",
+    "Network",
     "Plateau",
     "Point",
     "Polynomial",
@@ -76,6 +86,7 @@ __all__ = [
     "Trained",
     "Verdict",
     "Windowed",
+    "__version__",
     "calibrate",
     "check",
     "compare",
@@ -85,7 +96,8 @@ __all__ = [
     "from_numpyro",
     "infer",
     "load",
+    "params_of",
     "refine",
-    "save",
     "report",
+    "save",
 ]

@@ -3,11 +3,13 @@
 import itertools
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from flax import nnx
 from jax.scipy.stats import norm
 
 from amortis import (
@@ -15,6 +17,7 @@ from amortis import (
     ClosedFormEntropy,
     Constant,
     DiagonalNormal,
+    Network,
     Point,
     Polynomial,
     StickTheLanding,
@@ -28,6 +31,18 @@ from amortis.objectives import NegativeElbo
 ROWS, COLUMNS = 6, 3
 GLOBALS, LOCALS = 3, 3
 
+
+def equinox_network(key, columns, outputs):
+    """A perceptron with one hidden layer of four units."""
+    return eqx.nn.MLP(columns, outputs, 4, 1, activation=jnp.tanh, key=key)
+
+
+def nnx_network(key, columns, outputs):
+    """A linear map; NNX makes 32-bit numbers unless it is told otherwise."""
+    dtype = jnp.result_type(float)
+    return nnx.Linear(columns, outputs, rngs=nnx.Rngs(key), param_dtype=dtype)
+
+
 FAMILIES = {"diagonal": DiagonalNormal(), "point": Point()}
 FUNCTIONS = {
     "constant": Constant(),
@@ -37,6 +52,8 @@ FUNCTIONS = {
     "mlp": MLP(width=5, depth=2),
     "plain_mlp": MLP(width=3, depth=1, skip=False),
     "windowed": Windowed(Polynomial(1), (-1, 0)),
+    "equinox": Network(equinox_network),
+    "nnx": Network(nnx_network),
 }
 GRADIENTS = {"closed": ClosedFormEntropy(), "stick": StickTheLanding()}
 
@@ -51,6 +68,8 @@ PARAMETERS_OF_FUNCTION = {
     "mlp": (COLUMNS * 5 + 5) + (5 * 5 + 5) + 6 * RAW + COLUMNS * RAW,
     "plain_mlp": (COLUMNS * 3 + 3) + 4 * RAW,
     "windowed": (1 + 2 * COLUMNS) * RAW + RAW,  # the first row has no row before it
+    "equinox": (COLUMNS * 4 + 4) + (4 * RAW + RAW) + RAW,  # and a scale per output
+    "nnx": (COLUMNS * RAW + RAW) + RAW,
 }
 PARAMETERS_OF_GLOBALS = {"diagonal": 2 * GLOBALS, "point": GLOBALS}
 

@@ -154,7 +154,9 @@ def test_sticking_the_landing_has_the_same_expected_gradient(bound, family, func
     assert np.abs(paired[:, ~moving]).max(initial=0.0) < 1e-10
     scores = paired.mean(axis=0)[moving] / error[moving]
     # Bonferroni over all parameters and combinations: false-failure rate below 1e-4 in total.
-    bound_on_scores = stats.norm.isf(1e-4 / (2 * scores.size * 12))
+    bound_on_scores = stats.norm.isf(
+        1e-4 / (2 * scores.size * len(problem.FAMILIES) * len(problem.FUNCTIONS))
+    )
     assert np.abs(scores).max() < bound_on_scores
 
 

@@ -27,9 +27,9 @@ from amortis._require import require_callable, require_count, require_key, requi
 from amortis._types import Parameters, RandomKey
 from amortis.diagnostics.calibration_record import LEVEL, Calibration, SiteCalibration
 from amortis.diagnostics.ecdf_bands import ecdf_band
-from amortis.diagnostics.paired import seed_of
 from amortis.diagnostics.symmetry import symmetry_p
 from amortis.fitting import Fit
+from amortis.fitting.paired import seed_of
 from amortis.guide import Guide
 from amortis.inference_functions import AbstractRowFunction, WindowContext
 from amortis.model import (

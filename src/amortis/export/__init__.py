@@ -1,8 +1,10 @@
-"""Fits for other programs, and for later: archives that hold no code and no data.
+"""What leaves the house: archives for later, and fits and guides in the forms of other libraries.
 
-May enter: fits. May not: models' functions or training data in what is written.
+May enter: fits and their diagnoses. May not: models' code or training data in what is written.
 """
 
 from amortis.export.archive import load, save
+from amortis.export.auto_guide import AutoAmortizedNormal
+from amortis.export.binding import params_of
 
-__all__ = ["load", "save"]
+__all__ = ["AutoAmortizedNormal", "load", "params_of", "save"]

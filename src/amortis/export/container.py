@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from amortis._version import __version__
 from amortis.data import FilePath
 from amortis.export.array_bytes import DTYPES, from_bytes, to_bytes
 from amortis.export.malformed import Malformed
@@ -32,8 +33,6 @@ def write_container(
     Raises:
         ArgumentError: the file cannot be written there.
     """
-    from amortis import __version__  # the front door is not built yet when this room is
-
     members = {name + ARRAY: to_bytes(array) for name, array in arrays.items()}
     manifest: dict[str, Any] = {
         "format": FORMAT,

@@ -4,6 +4,7 @@ Short on purpose: anything that computes belongs to a room below.
 """
 
 from amortis.fitting.capacity_record import Capacity, CapacityStep
+from amortis.fitting.choose import with_inference
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.fit import fit
 from amortis.fitting.gap import Gap, amortization_gap, blocks_of, raw_of, separated
@@ -35,4 +36,5 @@ __all__ = [
     "row_noise",
     "seed_of",
     "separated",
+    "with_inference",
 ]

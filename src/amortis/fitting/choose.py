@@ -1,5 +1,6 @@
 """What `fit` chooses where the user did not: the inference function, the method, the restarts."""
 
+from amortis.checking import check
 from amortis.inference_functions import (
     MLP,
     AbstractInferenceFunction,
@@ -27,6 +28,25 @@ of the numbers of a table. With few groups potentials alone are nearly as good, 
 election88 in docs/benchmarks.md)."""
 
 _FIRST_DRAWS = {True: 128, False: 16}
+
+
+def with_inference(
+    model: LatentModel, inference: AbstractInferenceFunction | None
+) -> tuple[LatentModel, AbstractInferenceFunction]:
+    """The user's inference function, or that which the verdict on the model suggests.
+
+    Args:
+        model: the model.
+        inference: what the user chose, or None.
+
+    Returns:
+        The model, which shows the function only what the verdict says is read, and the function.
+    """
+    if inference is not None:
+        return model, inference
+    verdict = check(model) if model.verdict is None else model.verdict
+    model = model.reading(verdict)
+    return model, choose_inference(model, verdict)
 
 
 def choose_inference(model: LatentModel, verdict: Verdict) -> AbstractInferenceFunction:

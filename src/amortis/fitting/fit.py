@@ -1,7 +1,8 @@
 """`fit`: from a model to an amortized posterior."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,13 +18,12 @@ from amortis._require import (
     require_positive,
 )
 from amortis._types import Parameters, RandomKey
-from amortis.checking import check
 from amortis.families import AbstractFamily, DiagonalNormal
 from amortis.fitting.capacity import Choices, to_tolerance
-from amortis.fitting.choose import choose_gradient, choose_inference, choose_method
+from amortis.fitting.choose import choose_gradient, choose_method, with_inference
 from amortis.fitting.record import Fit
 from amortis.guide import Guide
-from amortis.inference_functions import AbstractInferenceFunction
+from amortis.inference_functions import AbstractInferenceFunction, as_inference_function
 from amortis.model import LatentModel
 from amortis.objectives import AbstractGradient, NegativeElbo, SemiAmortized, SemiAmortizedElbo
 from amortis.optimise import AbstractMethod, FreshDraws, Monitor, Status, minimise
@@ -36,7 +36,7 @@ def fit(
     model: LatentModel,
     *,
     key: RandomKey,
-    inference: AbstractInferenceFunction | None = None,
+    inference: AbstractInferenceFunction | Callable[..., Any] | None = None,
     globals_: AbstractFamily | None = None,
     locals_: AbstractFamily | None = None,
     optimiser: AbstractMethod | None = None,
@@ -56,8 +56,8 @@ def fit(
     Args:
         model: a model bound to its data.
         key: random key; the same key gives the same fit.
-        inference: the inference function; by default what `check` finds to be enough: `MLP()` of a
-            row, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` where no function is ideal.
+        inference: the inference function, or a module for `Network`; by default what `check` finds
+            to be enough: `MLP()`, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` if none is.
         globals_: the factor of the globals; by default `DiagonalNormal()`; `Point()` for
             variational EM.
         locals_: the factor of one row's locals; by default `DiagonalNormal()`.
@@ -94,10 +94,10 @@ def fit(
     _require_numbers(restarts, tolerance, objective)
     require_key(key)
     require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
-    _require_kinds(inference, globals_, locals_, optimiser, gradient, objective, monitor)
+    _require_kinds(globals_, locals_, optimiser, gradient, objective, monitor)
     given = Choices(optimiser, gradient, monitor)
     families = [DiagonalNormal() if family is None else family for family in (globals_, locals_)]
-    fitted = _composed(model, inference, families, objective, restarts, given, key)
+    fitted = _composed(model, _as_chosen(inference), families, objective, restarts, given, key)
     if tolerance is None:
         return fitted
     return to_tolerance(fitted, key=jax.random.fold_in(key, 1), tolerance=tolerance, given=given)
@@ -113,7 +113,7 @@ def _composed(
     key: RandomKey,
 ) -> Fit:
     """Bring model, guide, objective and method together, with what was not given chosen."""
-    model, inference = _with_inference(model, inference)
+    model, inference = with_inference(model, inference)
     guide = Guide.for_model(model, inference, *families)
     method = choose_method(model, inference) if given.optimiser is None else given.optimiser
     _require_whole(model, method)
@@ -135,19 +135,11 @@ def _require_numbers(restarts: int, tolerance: float | None, objective: object) 
         )
 
 
-def _with_inference(
-    model: LatentModel, inference: AbstractInferenceFunction | None
-) -> tuple[LatentModel, AbstractInferenceFunction]:
-    """The user's inference function, or that which the verdict on the model suggests."""
-    if inference is not None:
-        return model, inference
-    verdict = check(model) if model.verdict is None else model.verdict
-    model = model.reading(verdict)
-    return model, choose_inference(model, verdict)
+def _as_chosen(inference: object) -> AbstractInferenceFunction | None:
+    return None if inference is None else as_inference_function(inference)
 
 
 def _require_kinds(
-    inference: object,
     globals_: object,
     locals_: object,
     optimiser: object,
@@ -157,7 +149,6 @@ def _require_kinds(
 ) -> None:
     """Choices are objects: a string or a class in place of one is refused by its name."""
     for name, value, kind, example in (
-        ("inference", inference, AbstractInferenceFunction, "amortis.MLP()"),
         ("globals_", globals_, AbstractFamily, "amortis.DiagonalNormal()"),
         ("locals_", locals_, AbstractFamily, "amortis.DiagonalNormal()"),
         ("optimiser", optimiser, AbstractMethod, "amortis.FixedDraws()"),

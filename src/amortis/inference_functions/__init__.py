@@ -14,6 +14,7 @@ from amortis.inference_functions.interface import (
     FunctionShape,
 )
 from amortis.inference_functions.mlp import MLP
+from amortis.inference_functions.network import Network, as_inference_function
 from amortis.inference_functions.polynomial import Polynomial
 from amortis.inference_functions.set_network import SetNetwork
 from amortis.inference_functions.table import Table
@@ -26,6 +27,7 @@ __all__ = [
     "Constant",
     "FunctionShape",
     "Grown",
+    "Network",
     "Parts",
     "Polynomial",
     "SetContext",
@@ -33,6 +35,7 @@ __all__ = [
     "Table",
     "WindowContext",
     "Windowed",
+    "as_inference_function",
     "described",
     "grown",
     "take",

@@ -106,6 +106,31 @@ def read_arguments(
         DataError: an empty array, or one of Python objects or text.
         NonFiniteDataError: NaN or infinity, with the array and its first bad row.
     """
+    given = _unchecked(function, args, kwargs)
+    pairs = zip(given.names, given.leaves, strict=True)
+    leaves = tuple(_checked(name, leaf) for name, leaf in pairs)
+    return dataclasses.replace(given, leaves=leaves)
+
+
+def name_arrays(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """The arrays of a call under the names that `read_arguments` gives them, with no value read.
+
+    Args:
+        function: the user's model.
+        args: positional arguments; their arrays may be traced.
+        kwargs: keyword arguments.
+
+    Returns:
+        By name, in the order of the leaves.
+    """
+    return _unchecked(function, args, kwargs).named_arrays()
+
+
+def _unchecked(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Arguments:
     args = tuple(_as_arrays(value) for value in args)
     kwargs = {name: _as_arrays(value) for name, value in kwargs.items()}
     paths, structure = jax.tree_util.tree_flatten_with_path(
@@ -113,8 +138,7 @@ def read_arguments(
     )
     positional = _positional_names(function, len(args))
     names = tuple(_name(path, positional) for path, _ in paths)
-    leaves = tuple(_checked(name, leaf) for name, (_, leaf) in zip(names, paths, strict=True))
-    return Arguments(function, structure, leaves, names)
+    return Arguments(function, structure, tuple(leaf for _, leaf in paths), names)
 
 
 def _positional_names(function: Callable[..., Any], count: int) -> tuple[str, ...]:

@@ -86,8 +86,13 @@ def _rows_first(joint: Joint, given: Input) -> Array:
     return jnp.moveaxis(jnp.asarray(values), given.axis, 0)
 
 
-def _is_block(given: Input, size: int) -> bool:
-    """Whether each unit owns the same number of rows, next to each other or N apart."""
+def is_block(given: Input, size: int) -> bool:
+    """Whether each unit owns the same number of rows, next to each other or N apart.
+
+    Args:
+        given: what the units read.
+        size: number of units N.
+    """
     runs = given.stride > 1 and given.offsets == tuple(range(given.stride))
     return runs or (len(given.offsets) > 1 and all(o % size == 0 for o in given.offsets))
 
@@ -108,7 +113,7 @@ def own_arrays(joint: Joint, axis: LatentAxis, verdict: Verdict) -> list[tuple[s
             continue
         values = _rows_first(joint, given)
         first = np.arange(axis.size) * given.stride
-        own_rows = _is_block(given, axis.size)
+        own_rows = is_block(given, axis.size)
         place = first[:, None] + np.asarray(given.offsets) if own_rows else first
         own.append((given.name, values[np.clip(place, 0, values.shape[0] - 1)]))
     return own
@@ -125,7 +130,7 @@ def series_arrays(joint: Joint, axis: LatentAxis, verdict: Verdict) -> list[tupl
 
 
 def _along_units(axis: LatentAxis, verdict: Verdict) -> list[Input]:
-    return [i for i in verdict.inputs if i.index is None and not _is_block(i, axis.size)]
+    return [i for i in verdict.inputs if i.index is None and not is_block(i, axis.size)]
 
 
 def _series(joint: Joint, axis: LatentAxis, verdict: Verdict) -> Series | None:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
+from amortis._version import __version__
 from amortis.fitting import Estimate, Fit
 
 Moments = Mapping[str, tuple[ArrayLike, ArrayLike]]
@@ -69,8 +70,6 @@ def fit_numbers(fit: Fit, elbo: Estimate, moments: Moments, seconds: float) -> d
 
 def versions() -> dict[str, str]:
     """Versions of this library, of Python, and of the libraries that numbers depend on."""
-    from amortis import __version__  # the front door imports this room
-
     return {
         "amortis": __version__,
         "python": platform.python_version(),

@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from amortis.data import replacing
 from amortis.diagnostics import Diagnosis
 from amortis.fitting import Fit
-from amortis.report.atomic_write import replacing
 from amortis.report.diagnosis_series import diagnosis_sample
 from amortis.report.elbo_series import elbo_panel
 from amortis.report.function_series import FunctionValues, function_values

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from amortis._errors import ArgumentError
+from amortis.data import replacing
 from amortis.diagnostics import Diagnosis
 from amortis.fitting import Fit
-from amortis.report.atomic_write import replacing
 from amortis.report.calibration_series import CalibrationLike, calibration_panel
 from amortis.report.diagnosis_series import diagnosis_sample, gap_panels, k_hat_panel
 from amortis.report.function_series import function_panels, function_values
