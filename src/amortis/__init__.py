@@ -6,9 +6,19 @@ Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` an
 
 from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
 from amortis.checking import check
-from amortis.diagnostics import Comparison, Diagnosis, Finding, compare, diagnose
+from amortis.diagnostics import (
+    Comparison,
+    Diagnosis,
+    Finding,
+    InferredBlock,
+    Missing,
+    Outside,
+    compare,
+    diagnose,
+    stream,
+)
 from amortis.families import DiagonalNormal, Point
-from amortis.fitting import Estimate, Fit, fit, infer, refine
+from amortis.fitting import Estimate, Fit, fit, infer, refine, update
 from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
 from amortis.model import LatentModel, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, StickTheLanding
@@ -43,11 +53,14 @@ __all__ = [
     "FixedDraws",
     "FreshDraws",
     "History",
+    "InferredBlock",
     "Input",
     "Kind",
     "LatentModel",
+    "Missing",
     "ModelError",
     "Monitor",
+    "Outside",
     "Plateau",
     "Point",
     "Polynomial",
@@ -66,4 +79,6 @@ __all__ = [
     "from_numpyro",
     "infer",
     "refine",
+    "stream",
+    "update",
 ]

@@ -3,5 +3,18 @@
 from amortis.diagnostics.compare import Comparison, SiteComparison, compare
 from amortis.diagnostics.diagnose import diagnose
 from amortis.diagnostics.diagnosis import Diagnosis, Finding
+from amortis.diagnostics.inferred import InferredBlock, Missing, Outside
+from amortis.diagnostics.stream import stream
 
-__all__ = ["Comparison", "Diagnosis", "Finding", "SiteComparison", "compare", "diagnose"]
+__all__ = [
+    "Comparison",
+    "Diagnosis",
+    "Finding",
+    "InferredBlock",
+    "Missing",
+    "Outside",
+    "SiteComparison",
+    "compare",
+    "diagnose",
+    "stream",
+]

@@ -5,9 +5,22 @@ Short on purpose: anything that computes belongs to a room below.
 
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.fit import fit
-from amortis.fitting.infer import infer
+from amortis.fitting.infer import bound_to, infer, require_function
 from amortis.fitting.record import Fit
 from amortis.fitting.refine import refine
 from amortis.fitting.row_optima import optimal_rows, row_blocks, row_noise
+from amortis.fitting.update import update
 
-__all__ = ["Estimate", "Fit", "fit", "infer", "optimal_rows", "refine", "row_blocks", "row_noise"]
+__all__ = [
+    "Estimate",
+    "Fit",
+    "bound_to",
+    "fit",
+    "infer",
+    "optimal_rows",
+    "refine",
+    "require_function",
+    "row_blocks",
+    "row_noise",
+    "update",
+]

@@ -1,6 +1,7 @@
 """`infer`: posteriors for new data, by evaluating the fitted function and nothing more."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -35,6 +36,16 @@ def infer(fitted: Fit, *args: Any, **kwargs: Any) -> Fit:
         DataError: new data that cannot be bound, with other columns, or with unseen categories.
     """
     require_kind("fitted", fitted, Fit, "amortis.fit(model, key=key)")
+    rebind = require_function(fitted)
+    return dataclasses.replace(bound_to(fitted, rebind(*args, **kwargs)), held=True)
+
+
+def require_function(fitted: Fit) -> Callable[..., LatentModel]:
+    """What binds the model of a fit to new data, if the fit has a function for those.
+
+    Raises:
+        ArgumentError: it has a factor for each old datum only, or its model cannot be bound again.
+    """
     if fitted.guide.inference.owns_rows:
         raise ArgumentError(
             f"the fit has {type(fitted.guide.inference).__name__}(), a factor for each datum that "
@@ -43,20 +54,40 @@ def infer(fitted: Fit, *args: Any, **kwargs: Any) -> Fit:
         )
     if fitted.model.rebind is None:
         raise ArgumentError(
-            "the model of this fit cannot be bound again; expected one made by from_numpyro"
+            "the model of this fit cannot be bound again; expected one made by from_numpyro or "
+            "from_density"
         )
-    model = _alike(fitted.model, fitted.model.rebind(*args, **kwargs))
+    return fitted.model.rebind
+
+
+def bound_to(fitted: Fit, model: LatentModel) -> Fit:
+    """The same guide and parameters, reading the data of another model.
+
+    Args:
+        fitted: the fit.
+        model: the same model, bound to other data.
+
+    Raises:
+        DataError: the latents or the columns are others, or a series is too short for its windows.
+    """
+    model = _alike(fitted.model, model)
     guide = fitted.guide
-    parts = guide.standardize(guide.inference.arrange(model.all_inputs))
+    parts = guide.inference.arrange(model.all_inputs)
     if parts.edge is not None:
+        if parts.edges == model.size:
+            raise DataError(
+                f"the new series has {model.size} units, none of which has a whole window for "
+                f"{guide.inference}; expected some: pass a longer series, with the rows at its "
+                f"edges"
+            )
         # Parameters of ends belong to the series that was fitted.
         parts = dataclasses.replace(parts, edge=jnp.full_like(parts.edge, -1))
     bound = dataclasses.replace(
         guide,
-        contexts=guide.inference.context(parts),
+        contexts=guide.inference.context(guide.standardize(parts)),
         shape=dataclasses.replace(guide.shape, rows=model.size),
     )
-    return dataclasses.replace(fitted, model=model, guide=bound, held=True)
+    return dataclasses.replace(fitted, model=model, guide=bound)
 
 
 def _alike(old: LatentModel, new: LatentModel) -> LatentModel:

@@ -5,5 +5,6 @@ objective or an optimiser.
 """
 
 from amortis.guide.guide import Guide, Noise
+from amortis.guide.layout import SiteLayout
 
-__all__ = ["Guide", "Noise"]
+__all__ = ["Guide", "Noise", "SiteLayout"]

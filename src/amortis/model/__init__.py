@@ -4,14 +4,20 @@ The only room that imports `numpyro`. What leaves it is log densities of unconst
 row, in nats, with every constant kept.
 """
 
+from amortis.model.argument_form import ArgumentForm
+from amortis.model.arguments import Arguments
 from amortis.model.from_density import from_density
 from amortis.model.from_numpyro import from_numpyro
 from amortis.model.inputs import Inputs, Membership, Series
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.model.numpyro_joint import joint_of
+from amortis.model.rebinding import AbstractRebind
 
 __all__ = [
     "AbstractDensity",
+    "AbstractRebind",
+    "ArgumentForm",
+    "Arguments",
     "Inputs",
     "LatentModel",
     "LogTerms",

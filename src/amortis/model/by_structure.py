@@ -1,5 +1,6 @@
 """Binding models whose rows cannot be sliced, by what their structure is found to be."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from amortis._errors import DataError
 from amortis._types import RowIndex, Rows, Sites
 from amortis.model.arguments import Arguments
 from amortis.model.checks import check_start, random_values
@@ -41,6 +43,76 @@ def bind_by_structure(arguments: Arguments, local: str | None) -> LatentModel | 
     verdict = examine(joint, local)
     if verdict.kind not in (Kind.WINDOWED, Kind.GROUPED, Kind.COUPLED):
         return verdict
+    return _bind_as(arguments, joint, verdict)
+
+
+def bind_alike(arguments: Arguments, local: str | None, verdict: Verdict) -> LatentModel:
+    """Bind a model to other data, with the structure that it was found to have.
+
+    A single new group, or a series of two, has too few units for its structure to be seen.
+
+    Args:
+        arguments: the model and its new data.
+        local: name of the local plate or site, where the user gave one.
+        verdict: on the model with other data.
+
+    Raises:
+        DataError: the new data have none of these units, or a series is too short for its windows.
+        ModelError: the model raises, or its log density is not finite at the start.
+    """
+    for given in verdict.inputs:
+        _require_window(arguments, given, verdict)
+    joint = numpyro_joint(arguments, local)
+    axes = [axis for axis in joint.axes if axis.name == verdict.local]
+    if not axes or set(axes[0].sites) != set(verdict.sites):
+        raise DataError(
+            f"with the new data the model has no units {verdict.local!r} with {verdict.sites}; "
+            f"expected the same latents as when it was fitted: pass data of the same form"
+        )
+    size = axes[0].size
+    for given in verdict.inputs:
+        _require_owners(arguments, given, verdict, size)
+    inputs = tuple(_resized(given, verdict.size, size) for given in verdict.inputs)
+    return _bind_as(arguments, joint, dataclasses.replace(verdict, size=size, inputs=inputs))
+
+
+def _require_window(arguments: Arguments, given: Input, verdict: Verdict) -> None:
+    """Refuse a series in which no unit has a whole window."""
+    array = arguments.named_arrays().get(given.name)
+    if verdict.kind is not Kind.WINDOWED or given.index is not None or array is None:
+        return
+    rows, span = array.shape[given.axis], max(given.offsets) - min(given.offsets) + 1
+    if rows < span:
+        raise DataError(
+            f"data {given.name!r} have {rows} rows, but each of {verdict.local!r} reads {given}, a "
+            f"window of {span}, so that none has a whole one; expected at least {span} rows: pass "
+            f"a longer series, with the rows at its edges"
+        )
+
+
+def _require_owners(arguments: Arguments, given: Input, verdict: Verdict, size: int) -> None:
+    """Refuse rows of groups that there are not; a gather would clamp them without a word."""
+    index = None if given.index is None else arguments.named_arrays().get(given.index)
+    if index is None:
+        return
+    low, high = int(np.min(index)), int(np.max(index))
+    if low < given.base or high >= given.base + size:
+        raise DataError(
+            f"data {given.index!r} run from {low} to {high}, but {verdict.local!r} has units "
+            f"{given.base} to {given.base + size - 1}; expected groups among those: correct the "
+            f"index, or the number of groups"
+        )
+
+
+def _resized(given: Input, before: int, now: int) -> Input:
+    """The same entries where a unit's are N apart, which depends on N."""
+    if given.index is None and len(given.offsets) > 1 and _apart(given.offsets, before):
+        offsets = tuple(o // before * now for o in given.offsets)
+        return dataclasses.replace(given, offsets=offsets)
+    return given
+
+
+def _bind_as(arguments: Arguments, joint: Joint, verdict: Verdict) -> LatentModel:
     axis = next(axis for axis in joint.axes if axis.name == verdict.local)
     grouped = _grouped(arguments, joint, axis, verdict)
     if grouped is not None:
@@ -86,10 +158,16 @@ def _rows_first(joint: Joint, given: Input) -> Array:
     return jnp.moveaxis(jnp.asarray(values), given.axis, 0)
 
 
-def _is_block(given: Input, size: int) -> bool:
+def _is_block(given: Input, size: int, kind: Kind) -> bool:
     """Whether each unit owns the same number of rows, next to each other or N apart."""
     runs = given.stride > 1 and given.offsets == tuple(range(given.stride))
-    return runs or (len(given.offsets) > 1 and all(o % size == 0 for o in given.offsets))
+    # A single unit is one apart from nothing: there a window looks like entries that are N apart.
+    apart = (size > 1 or kind is not Kind.WINDOWED) and _apart(given.offsets, size)
+    return runs or (len(given.offsets) > 1 and apart)
+
+
+def _apart(offsets: tuple[int, ...], size: int) -> bool:
+    return all(o % size == 0 for o in offsets)
 
 
 def _columns(
@@ -108,7 +186,7 @@ def _own_rows(joint: Joint, axis: LatentAxis, verdict: Verdict) -> tuple[Array, 
             continue
         values = _rows_first(joint, given)
         first = np.arange(axis.size) * given.stride
-        own_rows = _is_block(given, axis.size)
+        own_rows = _is_block(given, axis.size, verdict.kind)
         place = first[:, None] + np.asarray(given.offsets) if own_rows else first
         own.append((given.name, values[np.clip(place, 0, values.shape[0] - 1)]))
     return _columns(joint, own, axis.size)
@@ -116,7 +194,7 @@ def _own_rows(joint: Joint, axis: LatentAxis, verdict: Verdict) -> tuple[Array, 
 
 def _series(joint: Joint, axis: LatentAxis, verdict: Verdict) -> Series | None:
     """Rows along the units where they are not one per unit."""
-    along = [i for i in verdict.inputs if i.index is None and not _is_block(i, axis.size)]
+    along = [i for i in verdict.inputs if i.index is None and not _is_block(i, axis.size, verdict.kind)]
     arrays = [(i.name, _rows_first(joint, i)) for i in along]
     lengths = {values.shape[0] for _, values in arrays}
     strides = {given.stride for given in along}
@@ -196,7 +274,7 @@ def _sites_along(
 def _groups_stand_alone(model: LatentModel, joint: Joint) -> bool:
     """Whether the terms of a few groups alone are theirs among all, and all add up to the joint."""
     theta, z = random_values(model, seed=0, scale=0.5)
-    index = jnp.asarray(np.linspace(0, model.size - 1, min(_FEW, model.size - 1)).astype(int))
+    index = jnp.asarray(np.linspace(0, model.size - 1, min(_FEW, max(model.size - 1, 1))).astype(int))
     few = {name: value[index] for name, value in z.items()}
     density = model.density
     assert isinstance(density, GroupedDensity)
