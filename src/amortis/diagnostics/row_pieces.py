@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -75,20 +76,21 @@ def pieces(
     Args:
         rebind: knows the form of the data.
         blocks: as `calls` takes them.
-        rows: length of the pieces; one more where another array of the model is as long.
+        rows: most rows of a piece; smaller blocks make for shorter pieces, of a power of two.
         missing: what to do about rows that are not finite.
         fill: by array, rows that are, of which the first stands in for those.
 
     Raises:
         DataError: another form, unequal lengths, or rows that are not finite where refused.
     """
-    start = 0
+    start, most = 0, 1
     for args, kwargs in calls(blocks):
         whole = rebind.flatten(args, kwargs)
         rebind.form.require(whole)
         names = rebind.form.row_names
         size = _size(whole, names)
-        length = _length(whole, names, rows)
+        most = max(most, min(rows, 2 ** (size - 1).bit_length()))
+        length = _length(whole, names, most)
         for first in range(0, size, length):
             taken = _taken(whole, names, first, min(first + length, size))
             bad = _not_finite(taken, names)
@@ -96,7 +98,7 @@ def pieces(
                 if missing is Missing.REFUSED:
                     raise NonFiniteDataError(_refusal(start + np.flatnonzero(bad)))
                 taken = _filled(taken, bad, fill)
-            padded = _mapped(taken, names, lambda array: _padded(array, length))
+            padded = _mapped(taken, names, partial(_padded, length=length))
             yield Piece(start, rebind.form.alike(padded.checked()), bad)
             start += len(bad)
 
@@ -117,9 +119,7 @@ def _size(whole: Arguments, names: tuple[str, ...]) -> int:
 
 def _length(whole: Arguments, names: tuple[str, ...], rows: int) -> int:
     """The length of pieces, unlike that of any array that must not be taken for rows."""
-    taken = {
-        value.shape[0] for name, value in whole.named_arrays().items() if name not in names and value.ndim
-    }
+    taken = {n for name, n in whole.lengths().items() if name not in names}
     while rows in taken:
         rows += 1
     return rows
@@ -167,9 +167,9 @@ def _padded(array: np.ndarray, length: int) -> np.ndarray:
 
 
 def _refusal(rows: np.ndarray) -> str:
-    listed = ", ".join(map(str, rows[:_SHOWN]))
-    more = f" and {len(rows) - _SHOWN} more of this block" if len(rows) > _SHOWN else ""
+    listed = f"row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows[:_SHOWN]))}"
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
     return (
-        f"rows {listed}{more} of the new data are NaN or infinite; expected finite numbers: drop "
+        f"the new data are NaN or infinite in {listed}{more}; expected finite numbers: drop "
         f"those rows, or pass missing=amortis.Missing.NAN to have NaN for them"
     )

@@ -80,13 +80,13 @@ def stream(
     _require_checkable(fitted, key, outside)
     rebind = require_function(fitted)
     serving = Serving(fitted, key, outside)
-    by_rows = isinstance(rebind, AbstractRebind) and rebind.by_rows
-    if by_rows and isinstance(fitted.guide.inference, AbstractRowFunction):
+    is_row_function = isinstance(fitted.guide.inference, AbstractRowFunction)
+    if isinstance(rebind, AbstractRebind) and rebind.by_rows and is_row_function:
         return _by_pieces(fitted, rebind, blocks, missing, rows, serving)
     if missing is Missing.NAN:
         raise ArgumentError(
-            f"missing is Missing.NAN, but the units of {fitted.model.plate!r} read several rows, so "
-            f"that one that is missing has no posterior of its own to leave out; expected "
+            f"missing is Missing.NAN, but the units of {fitted.model.plate!r} read several rows, "
+            f"so that one that is missing has no posterior of its own to leave out; expected "
             f"Missing.REFUSED: drop those rows from their groups"
         )
     return _by_blocks(fitted, blocks, serving)

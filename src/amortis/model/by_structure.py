@@ -194,7 +194,9 @@ def _own_rows(joint: Joint, axis: LatentAxis, verdict: Verdict) -> tuple[Array, 
 
 def _series(joint: Joint, axis: LatentAxis, verdict: Verdict) -> Series | None:
     """Rows along the units where they are not one per unit."""
-    along = [i for i in verdict.inputs if i.index is None and not _is_block(i, axis.size, verdict.kind)]
+    along = [
+        i for i in verdict.inputs if i.index is None and not _is_block(i, axis.size, verdict.kind)
+    ]
     arrays = [(i.name, _rows_first(joint, i)) for i in along]
     lengths = {values.shape[0] for _, values in arrays}
     strides = {given.stride for given in along}
@@ -274,7 +276,9 @@ def _sites_along(
 def _groups_stand_alone(model: LatentModel, joint: Joint) -> bool:
     """Whether the terms of a few groups alone are theirs among all, and all add up to the joint."""
     theta, z = random_values(model, seed=0, scale=0.5)
-    index = jnp.asarray(np.linspace(0, model.size - 1, min(_FEW, max(model.size - 1, 1))).astype(int))
+    index = jnp.asarray(
+        np.linspace(0, model.size - 1, min(_FEW, max(model.size - 1, 1))).astype(int)
+    )
     few = {name: value[index] for name, value in z.items()}
     density = model.density
     assert isinstance(density, GroupedDensity)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from amortis._errors import DataError, NonFiniteDataError
+from amortis._errors import NonFiniteDataError
 from amortis.model.argument_form import ArgumentForm
 from amortis.model.arguments import Arguments
 from amortis.model.latent_model import LatentModel
