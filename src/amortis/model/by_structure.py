@@ -1,6 +1,5 @@
 """Binding models whose rows cannot be sliced, by what their structure is found to be."""
 
-import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from amortis._errors import DataError
 from amortis._types import RowIndex, Rows, Sites
 from amortis.model.arguments import Arguments
 from amortis.model.checks import check_start, random_values
@@ -43,76 +41,20 @@ def bind_by_structure(arguments: Arguments, local: str | None) -> LatentModel | 
     verdict = examine(joint, local)
     if verdict.kind not in (Kind.WINDOWED, Kind.GROUPED, Kind.COUPLED):
         return verdict
-    return _bind_as(arguments, joint, verdict)
+    return bind_as(arguments, joint, verdict)
 
 
-def bind_alike(arguments: Arguments, local: str | None, verdict: Verdict) -> LatentModel:
-    """Bind a model to other data, with the structure that it was found to have.
-
-    A single new group, or a series of two, has too few units for its structure to be seen.
+def bind_as(arguments: Arguments, joint: Joint, verdict: Verdict) -> LatentModel:
+    """Bind a model whose structure is known.
 
     Args:
-        arguments: the model and its new data.
-        local: name of the local plate or site, where the user gave one.
-        verdict: on the model with other data.
+        arguments: the model and its data.
+        joint: its log joint.
+        verdict: on it: windows, groups, or units that touch each other.
 
     Raises:
-        DataError: the new data have none of these units, or a series is too short for its windows.
-        ModelError: the model raises, or its log density is not finite at the start.
+        ModelError: the log density is not finite at the start.
     """
-    for given in verdict.inputs:
-        _require_window(arguments, given, verdict)
-    joint = numpyro_joint(arguments, local)
-    axes = [axis for axis in joint.axes if axis.name == verdict.local]
-    if not axes or set(axes[0].sites) != set(verdict.sites):
-        raise DataError(
-            f"with the new data the model has no units {verdict.local!r} with {verdict.sites}; "
-            f"expected the same latents as when it was fitted: pass data of the same form"
-        )
-    size = axes[0].size
-    for given in verdict.inputs:
-        _require_owners(arguments, given, verdict, size)
-    inputs = tuple(_resized(given, verdict.size, size) for given in verdict.inputs)
-    return _bind_as(arguments, joint, dataclasses.replace(verdict, size=size, inputs=inputs))
-
-
-def _require_window(arguments: Arguments, given: Input, verdict: Verdict) -> None:
-    """Refuse a series in which no unit has a whole window."""
-    array = arguments.named_arrays().get(given.name)
-    if verdict.kind is not Kind.WINDOWED or given.index is not None or array is None:
-        return
-    rows, span = array.shape[given.axis], max(given.offsets) - min(given.offsets) + 1
-    if rows < span:
-        raise DataError(
-            f"data {given.name!r} have {rows} rows, but each of {verdict.local!r} reads {given}, a "
-            f"window of {span}, so that none has a whole one; expected at least {span} rows: pass "
-            f"a longer series, with the rows at its edges"
-        )
-
-
-def _require_owners(arguments: Arguments, given: Input, verdict: Verdict, size: int) -> None:
-    """Refuse rows of groups that there are not; a gather would clamp them without a word."""
-    index = None if given.index is None else arguments.named_arrays().get(given.index)
-    if index is None:
-        return
-    low, high = int(np.min(index)), int(np.max(index))
-    if low < given.base or high >= given.base + size:
-        raise DataError(
-            f"data {given.index!r} run from {low} to {high}, but {verdict.local!r} has units "
-            f"{given.base} to {given.base + size - 1}; expected groups among those: correct the "
-            f"index, or the number of groups"
-        )
-
-
-def _resized(given: Input, before: int, now: int) -> Input:
-    """The same entries where a unit's are N apart, which depends on N."""
-    if given.index is None and len(given.offsets) > 1 and _apart(given.offsets, before):
-        offsets = tuple(o // before * now for o in given.offsets)
-        return dataclasses.replace(given, offsets=offsets)
-    return given
-
-
-def _bind_as(arguments: Arguments, joint: Joint, verdict: Verdict) -> LatentModel:
     axis = next(axis for axis in joint.axes if axis.name == verdict.local)
     grouped = _grouped(arguments, joint, axis, verdict)
     if grouped is not None:
@@ -162,11 +104,12 @@ def _is_block(given: Input, size: int, kind: Kind) -> bool:
     """Whether each unit owns the same number of rows, next to each other or N apart."""
     runs = given.stride > 1 and given.offsets == tuple(range(given.stride))
     # A single unit is one apart from nothing: there a window looks like entries that are N apart.
-    apart = (size > 1 or kind is not Kind.WINDOWED) and _apart(given.offsets, size)
-    return runs or (len(given.offsets) > 1 and apart)
+    may_be = len(given.offsets) > 1 and (size > 1 or kind is not Kind.WINDOWED)
+    return runs or (may_be and apart(given.offsets, size))
 
 
-def _apart(offsets: tuple[int, ...], size: int) -> bool:
+def apart(offsets: tuple[int, ...], size: int) -> bool:
+    """Whether a unit's entries are N apart."""
     return all(o % size == 0 for o in offsets)
 
 

@@ -17,7 +17,8 @@ from amortis._errors import (
 from amortis._require import require_callable
 from amortis.model.argument_form import ArgumentForm
 from amortis.model.arguments import Arguments, flatten_arguments, read_arguments
-from amortis.model.by_structure import bind_alike, bind_by_structure
+from amortis.model.bind_alike import bind_alike
+from amortis.model.by_structure import bind_by_structure
 from amortis.model.checks import check_identity, check_start
 from amortis.model.inputs import as_inputs, levels_of, read_alike
 from amortis.model.latent_model import LatentModel
