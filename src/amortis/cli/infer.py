@@ -75,6 +75,11 @@ def infer(
     """
     key = key_of(seed)
     choices = parse_choices(inference, globals_, optimiser, restarts)
+    if choices["inference"] is not None and choices["inference"].owns_rows:
+        raise amortis.ArgumentError(
+            f"--inference is '{inference}', which has a factor for each datum and no function for "
+            f"new data; expected one that has: choose polynomial or mlp"
+        )
     wanted = None if outside is None else _choice("--outside", outside, _OUTSIDE)
     policy = _choice("--missing", missing, _MISSING)
     problem = read_problem(model, data, set_, local, out)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import math
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -120,8 +121,8 @@ def _first_rows(found: Inferred) -> str:
         heads.append(Column("k-hat", form=".2f"))
     rows: list[list[Cell]] = []
     for n in range(min(found.size, _SHOWN_ROWS)):
-        cells: list[Cell] = [n, *(_cell(values[n]) for _, values in shown)]
-        rows.append(cells if found.k is None else [*cells, _cell(found.k[n])])
+        cells: list[Cell] = [n, *(_cell(float(values[n])) for _, values in shown)]
+        rows.append(cells if found.k is None else [*cells, _cell(float(found.k[n]))])
     text = text_table(heads, rows)
     left = []
     if found.size > _SHOWN_ROWS:
@@ -132,7 +133,7 @@ def _first_rows(found: Inferred) -> str:
 
 
 def _cell(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return value if math.isfinite(value) else None
 
 
 def write_inferred(found: Inferred, folder: Path) -> tuple[list[str], str]:
