@@ -142,7 +142,7 @@ def test_a_series_as_short_as_a_window_and_no_shorter(key):
     fitted = fit(from_numpyro(model, x), key=key)
     mean, _ = infer(fitted, np.asarray([1.0, 2.0])).moments()["z"]
     np.testing.assert_allclose(mean, [1.5], atol=0.03)
-    with pytest.raises(DataError, match="1 rows, but each of 'units' reads .* a window of 2"):
+    with pytest.raises(DataError, match=r"1 rows, but each of 'units' reads .* a window of 2"):
         infer(fitted, np.asarray([1.0]))
 
 
@@ -170,7 +170,7 @@ def test_one_new_group_alone_and_rows_of_no_group(key):
     np.testing.assert_allclose(sd, [3.0**-0.5], rtol=5e-3)
     with pytest.raises(DataError, match="'group' run from 0 to 5, but 'groups' has units 0 to 1"):
         infer(fitted, np.ones(2), np.asarray([0, 5]), 2)
-    with pytest.raises(DataError, match="'group' has dtype float.* values that int"):
+    with pytest.raises(DataError, match=r"'group' has dtype float.* values that int"):
         infer(fitted, np.ones(2), np.asarray([0.0, 0.5]), 2)
 
 
