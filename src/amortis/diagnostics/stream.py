@@ -78,8 +78,14 @@ def stream(
     if key is not None:
         require_key(key)
     _require_checkable(fitted, key, outside)
+    return _results(fitted, blocks, missing, rows, Serving(fitted, key, outside))
+
+
+def _results(
+    fitted: Fit, blocks: Any, missing: Missing, rows: int, serving: Serving
+) -> Iterator[InferredBlock]:
+    """Piece by piece where rows can be cut, else block by block; refuses before the first."""
     rebind = require_function(fitted)
-    serving = Serving(fitted, key, outside)
     is_row_function = isinstance(fitted.guide.inference, AbstractRowFunction)
     if isinstance(rebind, AbstractRebind) and rebind.by_rows and is_row_function:
         return _by_pieces(fitted, rebind, blocks, missing, rows, serving)

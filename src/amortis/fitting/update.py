@@ -100,9 +100,19 @@ def update(
         fitted.guide.global_family, fitted.guide.theta, fitted.variational["globals"]
     )
     bound = dataclasses.replace(bound, model=inherited.given(bound.model))
+    return _continued(bound, fitted.variational, key, optimiser, monitor)
+
+
+def _continued(
+    bound: Fit,
+    start: dict[str, Any],
+    key: RandomKey,
+    optimiser: AbstractMethod | None,
+    monitor: Monitor | None,
+) -> Fit:
+    """Optimise from the parameters of another fit."""
     method = choose_method(bound.model, bound.guide.inference) if optimiser is None else optimiser
     noise_key, function_key = jax.random.split(key)
-    start = fitted.variational
     if bound.guide.inference.owns_rows:
         # A table has no entries for new rows: they start afresh.
         start = {**start, "locals": bound.guide.init(function_key)["locals"]}
