@@ -12,16 +12,20 @@ from amortis.diagnostics import (
     Comparison,
     Diagnosis,
     Finding,
+    InferredBlock,
+    Missing,
+    Outside,
     SiteCalibration,
     calibrate,
     compare,
     diagnose,
+    stream,
 )
 from amortis.export import load, save
 from amortis.export.auto_guide import AutoAmortizedNormal
 from amortis.export.binding import params_of
 from amortis.families import DiagonalNormal, Point
-from amortis.fitting import Capacity, Estimate, Fit, Trained, fit, infer, refine
+from amortis.fitting import Capacity, Estimate, Fit, Trained, fit, infer, refine, update
 from amortis.inference_functions import (
     MLP,
     Constant,
@@ -33,15 +37,7 @@ from amortis.inference_functions import (
 )
 from amortis.model import LatentModel, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, SemiAmortized, StickTheLanding
-from amortis.optimise import (
-    FixedDraws,
-    FreshDraws,
-    History,
-    Monitor,
-    Plateau,
-    Progress,
-    Status,
-)
+from amortis.optimise import FixedDraws, FreshDraws, History, Monitor, Plateau, Progress, Status
 from amortis.report import report
 from amortis.structure import Coupling, Evidence, Input, Kind, Verdict
 
@@ -67,12 +63,15 @@ __all__ = [
     "FixedDraws",
     "FreshDraws",
     "History",
+    "InferredBlock",
     "Input",
     "Kind",
     "LatentModel",
+    "Missing",
     "ModelError",
     "Monitor",
     "Network",
+    "Outside",
     "Plateau",
     "Point",
     "Polynomial",
@@ -100,4 +99,6 @@ __all__ = [
     "refine",
     "report",
     "save",
+    "stream",
+    "update",
 ]

@@ -63,27 +63,27 @@ ARGUMENTS = ["fit", "m.py:model", "--data", "a.csv"]
 
 
 def test_several_lines_of_a_message_become_one(capsys, monkeypatch) -> None:
-    monkeypatch.setattr("amortis.cli.fit.load_model", raising(ArgumentError("one\n  two")))
+    monkeypatch.setattr("amortis.cli.fit_options.load_model", raising(ArgumentError("one\n  two")))
     assert main(ARGUMENTS) == 2
     assert capsys.readouterr().err == "amortis: one two\n"
 
 
 @pytest.mark.parametrize("arguments", [["--debug", *ARGUMENTS], [*ARGUMENTS, "--debug"]])
 def test_debug_shows_the_traceback_too(capsys, monkeypatch, arguments) -> None:
-    monkeypatch.setattr("amortis.cli.fit.load_model", raising(ArgumentError("one")))
+    monkeypatch.setattr("amortis.cli.fit_options.load_model", raising(ArgumentError("one")))
     assert main(arguments) == 2
     err = capsys.readouterr().err
     assert "Traceback (most recent call last)" in err and err.endswith("\namortis: one\n")
 
 
 def test_what_was_not_raised_on_purpose_keeps_its_traceback(monkeypatch) -> None:
-    monkeypatch.setattr("amortis.cli.fit.load_model", raising(ZeroDivisionError("a bug")))
+    monkeypatch.setattr("amortis.cli.fit_options.load_model", raising(ZeroDivisionError("a bug")))
     with pytest.raises(ZeroDivisionError, match="a bug"):
         main(ARGUMENTS)
 
 
 def test_an_interruption_before_there_is_anything_says_so(capsys, monkeypatch) -> None:
-    monkeypatch.setattr("amortis.cli.fit.load_model", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("amortis.cli.fit_options.load_model", raising(KeyboardInterrupt()))
     assert main(ARGUMENTS) == 130
     assert capsys.readouterr().err == "amortis: interrupted before there was a result\n"
 

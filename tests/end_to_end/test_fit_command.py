@@ -116,7 +116,8 @@ def test_nothing_else_is_left_in_the_folder(finished) -> None:
 def test_a_fit_that_has_not_settled_exits_with_4_and_writes(
     rows, tmp_path, monkeypatch, capsys
 ) -> None:
-    monkeypatch.setattr("amortis.cli.fit.parse_optimiser", lambda text: FreshDraws(iterations=40))
+    place = "amortis.cli.fit_options.parse_optimiser"
+    monkeypatch.setattr(place, lambda text: FreshDraws(iterations=40))
     more = ["--out", str(tmp_path), "--optimiser", "fresh", "--draws", "10"]
     assert main(arguments(rows, *more)) == 4
     assert "status    ITERATIONS_EXHAUSTED: " in capsys.readouterr().out

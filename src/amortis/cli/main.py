@@ -11,8 +11,10 @@ import amortis
 from amortis._errors import AmortisError
 from amortis.cli.check import check
 from amortis.cli.demo import demo
+from amortis.cli.diagnose import diagnose
 from amortis.cli.exit_codes import ExitCode
 from amortis.cli.fit import fit
+from amortis.cli.infer import infer
 from amortis.cli.reproduce import reproduce
 
 app = typer.Typer(
@@ -26,7 +28,9 @@ app = typer.Typer(
 )
 app.command()(check)
 app.command()(demo)
+app.command()(diagnose)
 app.command()(fit)
+app.command()(infer)
 app.command()(reproduce)
 
 

@@ -69,6 +69,24 @@ def describe_fit(fit: Fit, elbo: Estimate, moments: Moments, seconds: float) -> 
     return "\n".join(["", _pairs(lines), *_globals(fit, moments)])
 
 
+def describe_end(fit: Fit, seconds: float) -> str:
+    """How a fit ended and what it took, where its results are not what was asked for.
+
+    Args:
+        fit: the fit.
+        seconds: wall time, compilation included.
+
+    Returns:
+        Lines of text, the first one empty.
+    """
+    lines = {
+        "status": str(fit.status),
+        "function": f"{type(fit.guide.inference).__name__}, {fit.parameters} parameters in all",
+        "time": f"{duration(seconds)}, compilation included",
+    }
+    return f"\n{_pairs(lines)}"
+
+
 def _globals(fit: Fit, moments: Moments) -> list[str]:
     point = not fit.guide.global_family.is_density
     sites = list(fit.model.globals_)

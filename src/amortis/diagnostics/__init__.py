@@ -5,15 +5,21 @@ from amortis.diagnostics.calibration_record import Calibration, SiteCalibration
 from amortis.diagnostics.compare import Comparison, SiteComparison, compare
 from amortis.diagnostics.diagnose import diagnose
 from amortis.diagnostics.diagnosis import Diagnosis, Finding
+from amortis.diagnostics.inferred import InferredBlock, Missing, Outside
+from amortis.diagnostics.stream import stream
 
 __all__ = [
     "Calibration",
     "Comparison",
     "Diagnosis",
     "Finding",
+    "InferredBlock",
+    "Missing",
+    "Outside",
     "SiteCalibration",
     "SiteComparison",
     "calibrate",
     "compare",
     "diagnose",
+    "stream",
 ]

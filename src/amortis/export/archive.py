@@ -14,7 +14,7 @@ from amortis.export.contents import Contents, contents_from, contents_of
 from amortis.export.fingerprint import require_same_data
 from amortis.export.malformed import Malformed
 from amortis.fitting import Fit, Trained, bound_to
-from amortis.model import LatentModel, Rebind
+from amortis.model import LatentModel, Rebind, from_numpyro
 
 
 def save(fitted: Fit, path: FilePath) -> None:
@@ -108,20 +108,21 @@ def load(
 def _with_function(
     contents: Contents, function: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Fit | Trained:
-    if contents.function is None:
+    if contents.function is None or contents.form is None:
         raise ArgumentError(
             f"the model is {shown(function)}, but the fit's was made by from_density; expected the "
             f"bound model: pass what amortis.from_density(...) returns"
         )
-    rebind = Rebind(function, contents.local)
+    rebind = Rebind(contents.form, function, contents.local, None, contents.by_rows)
     if args or kwargs:
-        return _bound(contents, rebind(*args, **kwargs))
+        return _bound(contents, from_numpyro(function, *args, local=contents.local, **kwargs))
     return _learned(contents, rebind)
 
 
 def _bound(contents: Contents, model: LatentModel) -> Fit:
     require_same_data(contents.data, model)
-    return bound_to(contents.trained, model, contents.held)
+    bound = bound_to(contents.trained, model, contents.held)
+    return dataclasses.replace(bound, capacity=contents.capacity)
 
 
 def _learned(contents: Contents, rebind: Rebind | None) -> Trained:

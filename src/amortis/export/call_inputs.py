@@ -169,7 +169,7 @@ def _inputs(model: LatentModel, arrays: Mapping[str, Any], size: int) -> Inputs:
     for given in model.verdict.inputs:
         if given.index is None:
             values = _rows_first(arrays, given)
-            own[given.name] = values[_own_places(given, model.size, size, values.shape[0])]
+            own[given.name] = values[_own_places(given, model, size, values.shape[0])]
             along[given.name] = values
     rows = columns(own, model.input_names, size)
     if model.series is None:
@@ -179,9 +179,10 @@ def _inputs(model: LatentModel, arrays: Mapping[str, Any], size: int) -> Inputs:
     return Inputs(rows, Series(columns(along, names, length), model.series.stride, names))
 
 
-def _own_places(given: Input, old: int, units: int, length: int) -> np.ndarray:
-    first = np.arange(units) * given.stride
-    if not is_block(given, old):
+def _own_places(given: Input, model: LatentModel, units: int, length: int) -> np.ndarray:
+    assert model.verdict is not None  # inputs of a verdict come here
+    first, old = np.arange(units) * given.stride, model.size
+    if not is_block(given, old, model.verdict.kind):
         return np.clip(first, 0, length - 1)
     apart = given.stride == 1  # rows N apart are as far apart as there are units
     offsets = [o // old * units if apart else o for o in given.offsets]

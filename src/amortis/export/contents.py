@@ -16,6 +16,7 @@ from amortis._errors import ArgumentError
 from amortis._require import shown
 from amortis._types import Parameters, RandomKey
 from amortis.export.array_bytes import DTYPES
+from amortis.export.capacity_plain import capacity_from_plain, capacity_to_plain
 from amortis.export.choices import (
     family_from_plain,
     family_to_plain,
@@ -23,12 +24,13 @@ from amortis.export.choices import (
     function_to_plain,
 )
 from amortis.export.fingerprint import fingerprint
+from amortis.export.form_plain import form_from_plain, form_to_plain
 from amortis.export.malformed import Malformed
 from amortis.export.plain_values import entry, of_kind, size, sizes, texts
-from amortis.fitting import Fit, Trained
+from amortis.fitting import Capacity, Fit, Trained
 from amortis.guide import Guide, SiteLayout, Standardizer
 from amortis.inference_functions import FunctionShape
-from amortis.model import Inputs, Membership, Rebind, Series
+from amortis.model import ArgumentForm, Inputs, Membership, Rebind, Series
 from amortis.numerics import Groups
 from amortis.optimise import History, Status
 
@@ -44,6 +46,9 @@ class Contents:
         held: whether its globals come from other data.
         function: name of the model's function; None where the model was not one of NumPyro.
         local: the name of the local plate or site that the user gave, if any.
+        form: what the data looked like; None where the model was not one of NumPyro.
+        by_rows: whether the model's arguments are sliced.
+        capacity: the sizes of function that were tried.
         data: the fingerprint of its data.
     """
 
@@ -51,6 +56,9 @@ class Contents:
     held: bool
     function: str | None
     local: str | None
+    form: ArgumentForm | None
+    by_rows: bool
+    capacity: Capacity | None
     data: Mapping[str, Any]
 
 
@@ -73,6 +81,9 @@ def contents_of(fitted: Fit) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "held": fitted.held,
         "function": None if known is None else _name(known.function),
         "local": None if known is None else known.local,
+        "form": None if known is None else form_to_plain(known.form),
+        "by_rows": known is not None and known.by_rows,
+        "capacity": capacity_to_plain(fitted.capacity),
         "globals": [[name, list(shape)] for name, shape in guide.theta.shapes.items()],
         "locals": [[name, list(shape)] for name, shape in guide.z.shapes.items()],
         "global_family": family_to_plain("globals_", guide.global_family),
@@ -132,6 +143,9 @@ def contents_from(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
         held=entry(plain, "held", bool),
         function=_optional_text("function", plain.get("function")),
         local=_optional_text("local", plain.get("local")),
+        form=None if plain.get("form") is None else form_from_plain(plain["form"]),
+        by_rows=entry(plain, "by_rows", bool),
+        capacity=capacity_from_plain(plain.get("capacity")),
         data=entry(plain, "data", dict),
     )
 

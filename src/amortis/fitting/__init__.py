@@ -8,12 +8,13 @@ from amortis.fitting.choose import with_inference
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.fit import fit
 from amortis.fitting.gap import Gap, amortization_gap, blocks_of, raw_of, separated
-from amortis.fitting.infer import bound_to, infer
+from amortis.fitting.infer import bound_to, infer, require_function
 from amortis.fitting.paired import independent_noise, mean_and_se, seed_of
 from amortis.fitting.record import Fit
 from amortis.fitting.refine import refine
 from amortis.fitting.row_optima import optimal_rows, row_blocks, row_noise
 from amortis.fitting.trained import Trained
+from amortis.fitting.update import update
 
 __all__ = [
     "Capacity",
@@ -32,9 +33,11 @@ __all__ = [
     "optimal_rows",
     "raw_of",
     "refine",
+    "require_function",
     "row_blocks",
     "row_noise",
     "seed_of",
     "separated",
+    "update",
     "with_inference",
 ]

@@ -1,6 +1,7 @@
 """`infer`: posteriors for new data, by evaluating the fitted function and nothing more."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -38,6 +39,15 @@ def infer(fitted: Fit | Trained, *args: Any, **kwargs: Any) -> Fit:
     """
     require_kind("fitted", fitted, Fit | Trained, "amortis.fit(model, key=key)")
     trained = fitted if isinstance(fitted, Trained) else Trained.of(fitted)
+    return bound_to(trained, require_function(trained)(*args, **kwargs), held=True)
+
+
+def require_function(trained: Trained) -> Callable[..., LatentModel]:
+    """What binds the model of a fit to new data, if the fit has a function for those.
+
+    Raises:
+        ArgumentError: it has a factor for each old datum only, or its model cannot be bound again.
+    """
     if trained.guide.inference.owns_rows:
         raise ArgumentError(
             f"the fit has {type(trained.guide.inference).__name__}(), a factor for each datum that "
@@ -46,10 +56,10 @@ def infer(fitted: Fit | Trained, *args: Any, **kwargs: Any) -> Fit:
         )
     if trained.rebind is None:
         raise ArgumentError(
-            "the model of this fit cannot be bound again; expected one made by from_numpyro: if "
-            "the fit was loaded, load it with its model, amortis.load(path, model)"
+            "the model of this fit cannot be bound again; expected one made by from_numpyro or "
+            "from_density: if the fit was loaded, load it with its model, amortis.load(path, model)"
         )
-    return bound_to(trained, trained.rebind(*args, **kwargs), held=True)
+    return trained.rebind
 
 
 def bound_to(trained: Trained, model: LatentModel, held: bool) -> Fit:
@@ -64,17 +74,23 @@ def bound_to(trained: Trained, model: LatentModel, held: bool) -> Fit:
         The fit, bound to the data of `model`.
 
     Raises:
-        DataError: the latents or the columns are others.
+        DataError: the latents or the columns are others, or a series is too short for its windows.
     """
     model = _alike(trained, model)
     guide = trained.guide
-    parts = guide.standardize(guide.inference.arrange(model.all_inputs))
+    parts = guide.inference.arrange(model.all_inputs)
     if held and parts.edge is not None:
+        if parts.edges == model.size:
+            raise DataError(
+                f"the new series has {model.size} units, none of which has a whole window for "
+                f"{guide.inference}; expected some: pass a longer series, with the rows at its "
+                f"edges"
+            )
         # Parameters of ends belong to the series that was fitted.
         parts = dataclasses.replace(parts, edge=jnp.full_like(parts.edge, -1))
     bound = dataclasses.replace(
         guide,
-        contexts=guide.inference.context(parts),
+        contexts=guide.inference.context(guide.standardize(parts)),
         shape=dataclasses.replace(guide.shape, rows=model.size),
     )
     return Fit(model, bound, trained.variational, trained.status, trained.history, held)

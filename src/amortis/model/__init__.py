@@ -4,6 +4,8 @@ The only room that imports `numpyro`. What leaves it is log densities of unconst
 row, in nats, with every constant kept.
 """
 
+from amortis.model.argument_form import ArgumentForm, ArgumentLeaf
+from amortis.model.arguments import Arguments
 from amortis.model.from_density import from_density
 from amortis.model.from_numpyro import Rebind, from_numpyro
 from amortis.model.given_data import GivenData, given_data
@@ -11,6 +13,7 @@ from amortis.model.inputs import Inputs, Membership, Series
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.model.numpyro_joint import joint_of
 from amortis.model.path_density import by_unit
+from amortis.model.rebinding import AbstractRebind
 from amortis.model.simulate import (
     NewArguments,
     SimulatedUnit,
@@ -22,6 +25,10 @@ from amortis.model.simulate import (
 
 __all__ = [
     "AbstractDensity",
+    "AbstractRebind",
+    "ArgumentForm",
+    "ArgumentLeaf",
+    "Arguments",
     "GivenData",
     "Inputs",
     "LatentModel",

@@ -59,7 +59,7 @@ class CallTemplate:
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Checked arguments of one call: leaves with names, before any is known to carry rows."""
+    """Arguments of one call: leaves with names, before any is known to carry rows."""
 
     function: Callable[..., Any]
     structure: Any
@@ -71,13 +71,22 @@ class Arguments:
         return {
             name: leaf.shape[0]
             for name, leaf in zip(self.names, self.leaves, strict=True)
-            if _is_array(leaf) and leaf.ndim > 0
+            if is_array(leaf) and leaf.ndim > 0
         }
+
+    def checked(self) -> "Arguments":
+        """The same on the device, with what cannot be data refused; see `read_arguments`."""
+        pairs = zip(self.names, self.leaves, strict=True)
+        return dataclasses.replace(self, leaves=tuple(_checked(n, leaf) for n, leaf in pairs))
+
+    def call_parts(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments again."""
+        return jax.tree.unflatten(self.structure, self.leaves)
 
     def named_arrays(self) -> dict[str, Any]:
         """All arrays by name, in the order of the leaves."""
         pairs = zip(self.names, self.leaves, strict=True)
-        return {name: leaf for name, leaf in pairs if _is_array(leaf)}
+        return {name: leaf for name, leaf in pairs if is_array(leaf)}
 
     def split(self, size: int | None) -> tuple[CallTemplate, tuple[Any, ...], tuple[Any, ...]]:
         """Separate arrays of leading length `size` from the rest; none of them if it is None."""
@@ -106,10 +115,7 @@ def read_arguments(
         DataError: an empty array, or one of Python objects or text.
         NonFiniteDataError: NaN or infinity, with the array and its first bad row.
     """
-    given = _unchecked(function, args, kwargs)
-    pairs = zip(given.names, given.leaves, strict=True)
-    leaves = tuple(_checked(name, leaf) for name, leaf in pairs)
-    return dataclasses.replace(given, leaves=leaves)
+    return flatten_arguments(function, args, kwargs).checked()
 
 
 def name_arrays(
@@ -125,12 +131,13 @@ def name_arrays(
     Returns:
         By name, in the order of the leaves.
     """
-    return _unchecked(function, args, kwargs).named_arrays()
+    return flatten_arguments(function, args, kwargs).named_arrays()
 
 
-def _unchecked(
+def flatten_arguments(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Arguments:
+    """The same with nothing copied or looked at, so that arrays may lie on disk; see above."""
     args = tuple(_as_arrays(value) for value in args)
     kwargs = {name: _as_arrays(value) for name, value in kwargs.items()}
     paths, structure = jax.tree_util.tree_flatten_with_path(
@@ -175,12 +182,13 @@ def _is_table_of_numbers(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_array(leaf: Any) -> bool:
+def is_array(leaf: Any) -> bool:
+    """Whether an argument is an array, of NumPy or of JAX."""
     return isinstance(leaf, np.ndarray | np.generic | jax.Array)
 
 
 def _role(leaf: Any, size: int | None) -> _Role:
-    if not _is_array(leaf):
+    if not is_array(leaf):
         return _Role.PLAIN
     if size is not None and leaf.ndim > 0 and leaf.shape[0] == size:
         return _Role.ROW
@@ -188,7 +196,7 @@ def _role(leaf: Any, size: int | None) -> _Role:
 
 
 def _checked(name: str, leaf: Any) -> Any:
-    if not _is_array(leaf):
+    if not is_array(leaf):
         return leaf
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return leaf

@@ -41,6 +41,20 @@ def bind_by_structure(arguments: Arguments, local: str | None) -> LatentModel | 
     verdict = examine(joint, local)
     if verdict.kind not in (Kind.WINDOWED, Kind.GROUPED, Kind.COUPLED):
         return verdict
+    return bind_as(arguments, joint, verdict)
+
+
+def bind_as(arguments: Arguments, joint: Joint, verdict: Verdict) -> LatentModel:
+    """Bind a model whose structure is known.
+
+    Args:
+        arguments: the model and its data.
+        joint: its log joint.
+        verdict: on it: windows, groups, or units that touch each other.
+
+    Raises:
+        ModelError: the log density is not finite at the start.
+    """
     axis = next(axis for axis in joint.axes if axis.name == verdict.local)
     grouped = _grouped(arguments, joint, axis, verdict)
     if grouped is not None:
@@ -86,15 +100,23 @@ def _rows_first(joint: Joint, given: Input) -> Array:
     return jnp.moveaxis(jnp.asarray(values), given.axis, 0)
 
 
-def is_block(given: Input, size: int) -> bool:
+def is_block(given: Input, size: int, kind: Kind) -> bool:
     """Whether each unit owns the same number of rows, next to each other or N apart.
 
     Args:
         given: what the units read.
         size: number of units N.
+        kind: of the verdict.
     """
     runs = given.stride > 1 and given.offsets == tuple(range(given.stride))
-    return runs or (len(given.offsets) > 1 and all(o % size == 0 for o in given.offsets))
+    # A single unit is one apart from nothing: there a window looks like entries that are N apart.
+    may_be = len(given.offsets) > 1 and (size > 1 or kind is not Kind.WINDOWED)
+    return runs or (may_be and apart(given.offsets, size))
+
+
+def apart(offsets: tuple[int, ...], size: int) -> bool:
+    """Whether a unit's entries are N apart."""
+    return all(o % size == 0 for o in offsets)
 
 
 def _columns(
@@ -113,7 +135,7 @@ def own_arrays(joint: Joint, axis: LatentAxis, verdict: Verdict) -> list[tuple[s
             continue
         values = _rows_first(joint, given)
         first = np.arange(axis.size) * given.stride
-        own_rows = is_block(given, axis.size)
+        own_rows = is_block(given, axis.size, verdict.kind)
         place = first[:, None] + np.asarray(given.offsets) if own_rows else first
         own.append((given.name, values[np.clip(place, 0, values.shape[0] - 1)]))
     return own
@@ -130,7 +152,9 @@ def series_arrays(joint: Joint, axis: LatentAxis, verdict: Verdict) -> list[tupl
 
 
 def _along_units(axis: LatentAxis, verdict: Verdict) -> list[Input]:
-    return [i for i in verdict.inputs if i.index is None and not is_block(i, axis.size)]
+    return [
+        i for i in verdict.inputs if i.index is None and not is_block(i, axis.size, verdict.kind)
+    ]
 
 
 def _series(joint: Joint, axis: LatentAxis, verdict: Verdict) -> Series | None:
@@ -219,7 +243,9 @@ def _sites_along(
 def _groups_stand_alone(model: LatentModel, joint: Joint) -> bool:
     """Whether the terms of a few groups alone are theirs among all, and all add up to the joint."""
     theta, z = random_values(model, seed=0, scale=0.5)
-    index = jnp.asarray(np.linspace(0, model.size - 1, min(_FEW, model.size - 1)).astype(int))
+    index = jnp.asarray(
+        np.linspace(0, model.size - 1, min(_FEW, max(model.size - 1, 1))).astype(int)
+    )
     few = {name: value[index] for name, value in z.items()}
     density = model.density
     assert isinstance(density, GroupedDensity)

@@ -18,10 +18,12 @@ from amortis._errors import (
     UnsupportedSiteError,
 )
 from amortis._types import RandomKey, RowIndex, Rows, Sites, Values
-from amortis.model.arguments import read_arguments
+from amortis.model.argument_form import ArgumentForm
+from amortis.model.arguments import Arguments, flatten_arguments, read_arguments
 from amortis.model.checks import check_start
-from amortis.model.inputs import as_inputs
+from amortis.model.inputs import as_inputs, read_alike
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms, take_rows
+from amortis.model.rebinding import AbstractRebind
 from amortis.structure import AbstractLogJoint, Arrays, Joint, LatentAxis
 
 LogPrior = Callable[[Values], Any]
@@ -93,12 +95,54 @@ def from_density(
     )
     _check_runs(model)
     check_start(model, _site_log_probs(model))
-    return model
+    form = ArgumentForm.of(read_arguments(_only_data, (data,), {}), size)
+    return dataclasses.replace(model, rebind=_Rebind(form, model))
+
+
+def _only_data(data: Any) -> None:
+    """Stands for a function of the data, for their names in messages."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Rebind(AbstractRebind):
+    """Binds the same densities to other rows.
+
+    Attributes:
+        form: what the data looked like.
+        model: bound to them.
+    """
+
+    form: ArgumentForm
+    model: LatentModel
+    by_rows: bool = True
+
+    def flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        if len(args) != 1 or kwargs:
+            raise DataError(
+                f"new data came as {len(args)} positional and {len(kwargs)} keyword arguments; "
+                f"expected one, the data as from_density takes them: pass a pytree of arrays"
+            )
+        return flatten_arguments(_only_data, args, kwargs)
+
+    def bind(self, arguments: Arguments) -> LatentModel:
+        args, kwargs = arguments.call_parts()
+        rows, inputs, input_names, size = _read_rows(*args, **kwargs)
+        model = dataclasses.replace(
+            self.model, data=rows, inputs=inputs, input_names=input_names, size=size, rebind=self
+        )
+        _check_runs(model)
+        check_start(model, _site_log_probs(model))
+        return model
+
+    def refilled(self, model: LatentModel, arguments: Arguments) -> LatentModel:
+        (data,) = arguments.call_parts()[0]
+        inputs = read_alike(arguments.named_arrays(), model.size, model.input_names)
+        return dataclasses.replace(model, data=data, inputs=inputs)
 
 
 def _read_rows(data: Any) -> tuple[Rows, Array, tuple[str, ...], int]:
     """Data of one length, the inputs made of them, the names of those, and the length."""
-    arguments = read_arguments(lambda data: data, (data,), {})  # for the name in messages
+    arguments = read_arguments(_only_data, (data,), {})
     lengths = arguments.lengths()
     if len(set(lengths.values())) != 1:
         listed = ", ".join(f"{name} has {length}" for name, length in lengths.items()) or "none"

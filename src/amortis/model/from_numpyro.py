@@ -15,16 +15,19 @@ from amortis._errors import (
     UnequalLengthsError,
 )
 from amortis._require import require_callable
-from amortis.model.arguments import Arguments, read_arguments
+from amortis.model.argument_form import ArgumentForm
+from amortis.model.arguments import Arguments, flatten_arguments, read_arguments
+from amortis.model.bind_alike import bind_alike
 from amortis.model.by_structure import bind_by_structure
 from amortis.model.checks import check_identity, check_start
-from amortis.model.inputs import as_inputs, levels_of
+from amortis.model.inputs import as_inputs, levels_of, read_alike
 from amortis.model.latent_model import LatentModel
 from amortis.model.numpyro_density import NumPyroDensity
 from amortis.model.numpyro_joint import numpyro_joint
 from amortis.model.numpyro_sites import ModelSites, inspect_model
 from amortis.model.plates import LocalAxis, find_local_axis
-from amortis.structure import Kind, used_as_integers
+from amortis.model.rebinding import AbstractRebind
+from amortis.structure import Kind, Verdict, used_as_integers
 
 
 def from_numpyro(
@@ -70,24 +73,51 @@ def from_numpyro(
         (20, {'theta': ()}, {'z': ()})
     """
     require_callable("the model", function)
-    model = _bound(read_arguments(function, args, kwargs), local)
-    return dataclasses.replace(model, rebind=Rebind(function, local))
+    arguments = read_arguments(function, args, kwargs)
+    model = _bound(arguments, local)
+    sliced = isinstance(model.density, NumPyroDensity)
+    form = ArgumentForm.of(arguments, model.size if sliced else None)
+    rebind = Rebind(form, function, local, model.verdict, sliced and "index" not in model.data)
+    return dataclasses.replace(model, rebind=rebind)
 
 
 @dataclasses.dataclass(frozen=True)
-class Rebind:
+class Rebind(AbstractRebind):
     """Binds a NumPyro model to other data.
 
     Attributes:
+        form: what the data looked like.
         function: the model.
-        local: the name of the local plate or site that the user gave, if any.
+        local: the local plate, where the user named it.
+        verdict: the structure, where binding had to look into it; new data do not change it.
+        by_rows: whether the model's arguments are sliced; if not, and where no structure is known,
+            binding looks into it again.
     """
 
+    form: ArgumentForm
     function: Callable[..., Any]
     local: str | None
+    verdict: Verdict | None
+    by_rows: bool
 
-    def __call__(self, *args: Any, **kwargs: Any) -> LatentModel:
-        return from_numpyro(self.function, *args, local=self.local, **kwargs)
+    def flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        return flatten_arguments(self.function, args, kwargs)
+
+    def bind(self, arguments: Arguments) -> LatentModel:
+        if self.verdict is not None:
+            model = bind_alike(arguments, self.local, self.verdict)
+        elif self.by_rows:
+            model = _by_rows(arguments, self.local)
+        else:
+            model = _bound(arguments, self.local)
+        return dataclasses.replace(model, rebind=self)
+
+    def refilled(self, model: LatentModel, arguments: Arguments) -> LatentModel:
+        template, rows, _ = arguments.split(model.size)
+        names = template.row_names()
+        arrays = dict(zip(names, rows, strict=True))
+        inputs = read_alike(arrays, model.size, model.input_names)
+        return dataclasses.replace(model, data={"arrays": rows}, inputs=inputs)
 
 
 def _bound(arguments: Arguments, local: str | None) -> LatentModel:

@@ -1,12 +1,14 @@
 """The numbers that inference functions read: a unit's own row, its neighbors', its group's."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from amortis._errors import DataError
 from amortis.numerics import Groups
 
 MOST_LEVELS = 64
@@ -119,6 +121,45 @@ def levels_of(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
     """The categories of each array, of those that do not have too many."""
     found = {name: np.unique(np.asarray(array)) for name, array in arrays.items()}
     return {name: values for name, values in found.items() if len(values) <= MOST_LEVELS}
+
+
+def read_alike(
+    arrays: Mapping[str, Array], size: int, labels: tuple[str, ...]
+) -> Float[Array, "rows columns"]:
+    """The columns of that name, made of new arrays; with the same categories.
+
+    Args:
+        arrays: row-aligned arrays by name.
+        size: number of rows.
+        labels: names of the columns, as `as_inputs` made them.
+
+    Raises:
+        DataError: categories that have no column.
+    """
+    known = {
+        name: levels
+        for name, array in arrays.items()
+        if len(levels := _levels_among(labels, name, array.dtype))
+    }
+    for name, levels in known.items():
+        unseen = np.setdiff1d(np.asarray(arrays[name]), levels)
+        if len(unseen):
+            raise DataError(
+                f"the new data have the category {name}={unseen[0]}, which was not among the data "
+                f"that the model was fitted to; expected the same categories: fit again with data "
+                f"of all"
+            )
+    values, names = as_inputs(list(arrays.values()), list(arrays), size, known)
+    place = {name: i for i, name in enumerate(names)}
+    return values[:, np.asarray([place[label] for label in labels], int)]
+
+
+def _levels_among(labels: tuple[str, ...], name: str, dtype: Any) -> np.ndarray:
+    """The categories of an array that has indicators among the columns; none if it has not."""
+    parts = [label.rpartition("=") for label in labels]
+    own = [level for stem, _, level in parts if stem == name or stem.startswith(f"{name}[")]
+    numbers = {"True": 1, "False": 0}
+    return np.unique([numbers.get(v, v) for v in own]).astype(int).astype(dtype)
 
 
 def columns_of(labels: Sequence[str], arrays: Sequence[str]) -> list[int]:

@@ -1,0 +1,38 @@
+"""The form of a model's arguments as plain values, and back."""
+
+from typing import Any
+
+from amortis.export.malformed import Malformed
+from amortis.export.plain_values import of_kind, size, sizes
+from amortis.model import ArgumentForm, ArgumentLeaf
+
+
+def form_to_plain(form: ArgumentForm) -> list[Any]:
+    """Names, dtypes, axes, and shapes of rows."""
+    return [
+        [leaf.name, leaf.dtype, leaf.axes, None if leaf.row is None else list(leaf.row)]
+        for leaf in form.leaves
+    ]
+
+
+def form_from_plain(plain: object) -> ArgumentForm:
+    """The form again.
+
+    Raises:
+        Malformed: the values describe none.
+    """
+    leaves: list[Any] = of_kind("form", plain, list)
+    return ArgumentForm(tuple(_leaf(one) for one in leaves))
+
+
+def _leaf(plain: object) -> ArgumentLeaf:
+    values: list[Any] = of_kind("form", plain, list)
+    if len(values) != 4:
+        raise Malformed("has a manifest whose 'form' is none")
+    name, dtype, axes, row = values
+    return ArgumentLeaf(
+        of_kind("form", name, str),
+        None if dtype is None else of_kind("form", dtype, str),
+        size("form", axes),
+        None if row is None else sizes("form", row),
+    )
