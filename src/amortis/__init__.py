@@ -7,8 +7,9 @@ Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` an
 from amortis._errors import AmortisError, ArgumentError, DataError, ModelError
 from amortis.checking import check
 from amortis.diagnostics import Comparison, Diagnosis, Finding, compare, diagnose
+from amortis.export import to_arviz
 from amortis.families import DiagonalNormal, Point
-from amortis.fitting import Estimate, Fit, fit, infer, refine
+from amortis.fitting import Estimate, Fit, fit, infer, log_likelihood, predict, refine
 from amortis.inference_functions import MLP, Constant, Polynomial, SetNetwork, Table, Windowed
 from amortis.model import LatentModel, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, StickTheLanding
@@ -65,5 +66,8 @@ __all__ = [
     "from_density",
     "from_numpyro",
     "infer",
+    "log_likelihood",
+    "predict",
     "refine",
+    "to_arviz",
 ]

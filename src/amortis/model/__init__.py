@@ -9,6 +9,7 @@ from amortis.model.from_numpyro import from_numpyro
 from amortis.model.inputs import Inputs, Membership, Series
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.model.numpyro_joint import joint_of
+from amortis.model.observed_sites import Outline, log_likelihoods, outline, replicate
 
 __all__ = [
     "AbstractDensity",
@@ -16,8 +17,12 @@ __all__ = [
     "LatentModel",
     "LogTerms",
     "Membership",
+    "Outline",
     "Series",
     "from_density",
     "from_numpyro",
     "joint_of",
+    "log_likelihoods",
+    "outline",
+    "replicate",
 ]

@@ -19,6 +19,7 @@ from amortis._errors import (
 )
 from amortis._types import RandomKey, RowIndex, Rows, Sites, Values
 from amortis.model.arguments import read_arguments
+from amortis.model.bound_call import BoundCall
 from amortis.model.checks import check_start
 from amortis.model.inputs import as_inputs
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms, take_rows
@@ -193,6 +194,10 @@ class CallableDensity(AbstractDensity):
             arrays=dict(zip(names, leaves, strict=True)),
             constants={},
         )
+
+    def bound_call(self, data: Rows) -> BoundCall:
+        leaves = jax.tree.leaves(data)
+        return BoundCall(None, dict(zip(_names(data), leaves, strict=True)), ())
 
     def _constrained(self, values: Sites) -> tuple[dict[str, Array], Array]:
         constrained, log_det = {}, jnp.zeros(())
