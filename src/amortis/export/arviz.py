@@ -1,6 +1,5 @@
 """`to_arviz`: a fit as the tree of labeled arrays that ArviZ reads."""
 
-import importlib.metadata
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from amortis._require import require_count, require_key, require_kind
 from amortis._types import RandomKey
 from amortis.diagnostics import Diagnosis
 from amortis.export.arviz_import import Group, as_tree, require_arviz
-from amortis.export.axis_names import AxisNames, name_axes
+from amortis.export.axis_names import AxisNames, is_list_of_names, name_axes
 from amortis.fitting import (
     Fit,
     constrained,
@@ -57,8 +56,9 @@ def to_arviz(
     `diagnosis` holds `pareto_k`, `gap` and `gap_se` of each unit (nats) along the local plate, and
     `global_k` in its attributes. A model made by `from_density` does not say what its data are nor
     how they are drawn: it has `posterior`, `sample_stats` and `constant_data` only. With
-    `Point()` globals `lq` counts the locals only, and LOO is given the point. After `infer`, q(θ)
-    comes from other data than those in the tree, and LOO on it would be of the new data alone.
+    `Point()` globals `lq` counts the locals only, `lp` has the prior on the constrained scale, and
+    LOO is conditional on the point. After `infer`, q(θ) comes from other data than those in the
+    tree, and `lp` has the new data only.
 
     Args:
         fitted: the fit.
@@ -72,8 +72,9 @@ def to_arviz(
         predictive: whether to draw replicates of the data, as `predict` does.
 
     Returns:
-        An `xarray.DataTree`. Arguments whose values are an observed site's are not repeated in
-        `constant_data`, and one named like an axis is called `name_data` there.
+        An `xarray.DataTree`; slashes in names become dots. Arguments whose values are an observed
+        site's are not repeated in `constant_data`, and one named like a site or an axis is called
+        `name_data` there.
 
     Raises:
         ArgumentError: draws below one, or so many that they take more than 250 million numbers;
@@ -101,37 +102,33 @@ def to_arviz(
     require_kind("fitted", fitted, Fit, "amortis.fit(model, key=key)")
     require_key(key)
     require_count("number of", "draws", draws, "ask for more")
+    _require_mappings(dims, coords)
     _require_diagnosis(fitted, diagnosis)
     known = outline(fitted.model)
-    _require_room(fitted, known, draws, predictive)
+    shapes = shapes_of(fitted.arrays, constrained)
+    _require_room(shapes, known, draws, predictive)
+    constants = _constants(known, dims or {})
+    names = _axis_names(fitted, known, shapes, constants, dims, coords)
     posterior = fitted.posterior(key=key, draws=draws)
-    constants = _constants(known, {a for given in (dims or {}).values() for a in given})
-    names = _axis_names(fitted, known, posterior, constants, dims, coords)
     log_p, log_q = log_densities(fitted, key=key, draws=draws)
-    groups = {"posterior": Group(posterior, {})}
+    groups = {"posterior": Group(posterior, names.dims)}
     if known.observed and predictive:
         replicates = predict(fitted, key=key, draws=draws)
-        groups["posterior_predictive"] = Group(replicates, {})
+        groups["posterior_predictive"] = Group(replicates, names.dims)
     if known.observed:
         points = log_likelihood(fitted, key=key, draws=draws)
-        groups["log_likelihood"] = Group(points, {"unit": "nats per point"})
-    groups["sample_stats"] = Group({"lp": log_p, "lq": log_q}, {"unit": "nats, total"})
+        # The axes of a batch are the first ones of its values.
+        dims = {name: names.dims[name][: value.ndim - 1] for name, value in points.items()}
+        groups["log_likelihood"] = Group(points, dims, {"unit": "nats per point"})
+    stats = {"lp": log_p, "lq": log_q}
+    groups["sample_stats"] = Group(stats, dict.fromkeys(stats, ()), {"unit": "nats, total"})
     if known.observed:
-        groups["observed_data"] = Group(known.observed, {}, sampled=False)
+        groups["observed_data"] = Group(known.observed, names.dims, sampled=False)
     if constants:
-        groups["constant_data"] = Group(constants, {}, sampled=False)
+        groups["constant_data"] = Group(constants, names.dims, sampled=False)
     if diagnosis is not None:
-        groups["diagnosis"] = _diagnosis_group(diagnosis)
-    tree = as_tree(
-        {name: _without_slashes(group) for name, group in groups.items()},
-        {_plain(name): axes for name, axes in names.dims.items()},
-        names.coords,
-        _attrs(fitted, log_p - log_q),
-    )
-    return tree
-
-
-_PER_UNIT = ("pareto_k", "gap", "gap_se")
+        groups["diagnosis"] = _diagnosis_group(diagnosis, _unit_axis(fitted, known, names))
+    return as_tree(groups, names.coords, _measured(fitted, log_p - log_q))
 
 
 def _require_diagnosis(fitted: Fit, diagnosis: Diagnosis | None) -> None:
@@ -145,18 +142,28 @@ def _require_diagnosis(fitted: Fit, diagnosis: Diagnosis | None) -> None:
         )
 
 
-def _require_room(fitted: Fit, known: Outline, draws: int, predictive: bool) -> None:
+def _require_mappings(dims: Any, coords: Any) -> None:
+    if dims is not None:
+        require_kind("dims", dims, Mapping, "{'w': ['feature']}")
+    if coords is not None:
+        require_kind("coords", coords, Mapping, "{'rows': labels}")
+
+
+def _require_room(
+    shapes: Mapping[str, tuple[int, ...]], known: Outline, draws: int, predictive: bool
+) -> None:
     observed = [value.shape for value in known.observed.values()]
-    shapes = [*shapes_of(fitted.arrays, constrained).values(), *observed]
-    if predictive:
-        require_few([*shapes, *observed], draws, ", or for predictive=False" if observed else "")
+    every = [*shapes.values(), *observed]
+    if predictive and observed:
+        require_few([*every, *observed], draws, ", or for predictive=False")
     else:
-        require_few(shapes, draws)
+        require_few(every, draws)
 
 
-def _constants(known: Outline, axes: set[str]) -> dict[str, np.ndarray]:
+def _constants(known: Outline, dims: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
     """Numbers the model was called with, but those that it observes, under names of their own."""
-    taken = {*known.axes, *known.plates, *axes}
+    given = {axis for names in dims.values() if is_list_of_names(names) for axis in names}
+    taken = {*known.axes, *known.plates, *given}
     found: dict[str, np.ndarray] = {}
     for name, value in known.arguments.items():
         if not _is_numbers(value):
@@ -182,23 +189,23 @@ def _is_numbers(value: Any) -> bool:
 def _axis_names(
     fitted: Fit,
     known: Outline,
-    posterior: Mapping[str, np.ndarray],
+    sites: Mapping[str, tuple[int, ...]],
     constants: Mapping[str, np.ndarray],
     dims: Mapping[str, Sequence[str]] | None,
     coords: Mapping[str, Any] | None,
 ) -> AxisNames:
     """Names of the axes of all variables of all groups."""
-    shapes = {name: value.shape[1:] for name, value in posterior.items()}
-    shapes |= {name: value.shape for name, value in {**known.observed, **constants}.items()}
+    arrays = {**known.observed, **constants}
+    shapes = {**sites, **{name: value.shape for name, value in arrays.items()}}
     plates = {**known.axes, **{n: _along(v.shape, fitted, known) for n, v in constants.items()}}
-    names = name_axes(shapes, plates, dims, coords)
-    site = next(iter(fitted.model.locals_))
-    place = (
-        known.axes[site].index(fitted.model.plate) if fitted.model.plate in known.axes[site] else 0
-    )
-    unit = (names.dims[site][place],)
-    per_unit = dict.fromkeys(_PER_UNIT, unit)
-    return AxisNames({**per_unit, **names.dims, "lp": (), "lq": ()}, names.coords)
+    return name_axes(shapes, plates, dims, coords)
+
+
+def _unit_axis(fitted: Fit, known: Outline, names: AxisNames) -> str:
+    """What the axis of the units is called."""
+    site, plate = next(iter(fitted.model.locals_)), fitted.model.plate
+    axes = known.axes[site]
+    return names.dims[site][axes.index(plate) if plate in axes else 0]
 
 
 def _along(shape: tuple[int, ...], fitted: Fit, known: Outline) -> tuple[str | None, ...]:
@@ -211,37 +218,29 @@ def _along(shape: tuple[int, ...], fitted: Fit, known: Outline) -> tuple[str | N
     return (first, *(None,) * (len(shape) - 1))
 
 
-def _diagnosis_group(diagnosis: Diagnosis) -> Group:
-    per_unit = (diagnosis.row_k, diagnosis.row_gaps, diagnosis.row_gap_ses)
+def _diagnosis_group(diagnosis: Diagnosis, axis: str) -> Group:
+    per_unit = {
+        "pareto_k": diagnosis.row_k,
+        "gap": diagnosis.row_gaps,
+        "gap_se": diagnosis.row_gap_ses,
+    }
     attrs = {
         "finding": diagnosis.finding.name,
         "global_k": diagnosis.global_k,
-        "gap": diagnosis.gap.mean,
-        "gap_se": diagnosis.gap.se,
+        "total_gap": diagnosis.gap.mean,
+        "total_gap_se": diagnosis.gap.se,
         "unit": "nats per datum; pareto_k has none",
     }
-    return Group(dict(zip(_PER_UNIT, per_unit, strict=True)), attrs, sampled=False)
+    return Group(per_unit, dict.fromkeys(per_unit, (axis,)), attrs, sampled=False)
 
 
-def _attrs(fitted: Fit, log_ratios: Float[np.ndarray, " draws"]) -> dict[str, Any]:
+def _measured(fitted: Fit, log_ratios: Float[np.ndarray, " draws"]) -> dict[str, Any]:
+    """What is said of the whole: how the fit ended, and its ELBO on these draws, in nats."""
     draws = len(log_ratios)
     se = float(log_ratios.std(ddof=1)) / math.sqrt(draws) if draws > 1 else math.nan
     return {
-        "inference_library": "amortis",
-        "inference_library_version": importlib.metadata.version("amortis"),
         "inference_function": type(fitted.guide.inference).__name__,
         "status": fitted.status.name,
         "elbo": float(log_ratios.mean()),
         "elbo_se": se,
-        "sample_dims": ["chain", "draw"],
     }
-
-
-def _plain(name: str) -> str:
-    """A name that a tree can hold: `numpyro.handlers.scope` makes names such as `a/b`."""
-    return name.replace("/", ".")
-
-
-def _without_slashes(group: Group) -> Group:
-    variables = {_plain(name): value for name, value in group.variables.items()}
-    return Group(variables, group.attrs, group.sampled)

@@ -8,6 +8,7 @@ import numpy as np
 
 from amortis._errors import ArgumentError
 from amortis._require import shown
+from amortis.export.arviz_import import plain
 
 SAMPLE = ("chain", "draw")
 """The axes that ArviZ gives to every variable of a posterior."""
@@ -57,12 +58,17 @@ def name_axes(
     }
     lengths = _lengths(shapes, named)
     for axis in lengths:
-        if axis in shapes:
+        if axis in map(plain, shapes):
             raise ArgumentError(
                 f"an axis and a variable are both called {axis!r}; expected names of their own: "
                 f"name the axis otherwise in dims="
             )
     return AxisNames(named, {a: _labels(a, v, lengths) for a, v in (coords or {}).items()})
+
+
+def is_list_of_names(value: Any) -> bool:
+    """Whether a value could name axes, one by one."""
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
 def _named(
@@ -72,14 +78,12 @@ def _named(
     free = plates.count(None)
     if given is None:
         names = plates
-    elif isinstance(given, str) or len(given) not in (free, len(plates)):
-        wanted = (
-            f"{free}" if free == len(plates) else f"{free} (beside its plates) or {len(plates)}"
-        )
-        came = shown(given) if isinstance(given, str) else f"{len(given)} names"
+    elif not is_list_of_names(given) or len(given) not in (free, len(plates)):
+        wanted = " or ".join(str(n) for n in sorted({free, len(plates)} - {0}))
+        came = f"{len(given)} names" if is_list_of_names(given) else shown(given)
         raise ArgumentError(
-            f"dims has {came} for {variable!r}, an array of {len(plates)} axes; expected a list of "
-            f"{wanted} names: one per axis"
+            f"dims has {came} for {variable!r}, an array of {len(plates)} axes, {free} of them "
+            f"outside plates; expected a list of {wanted or 'no'} names: one per axis"
         )
     elif len(given) == len(plates):
         names = tuple(given)
@@ -87,7 +91,7 @@ def _named(
         rest = iter(given)
         names = tuple(next(rest) if plate is None else plate for plate in plates)
     unnamed = iter(range(len(names)))
-    every = tuple(f"{variable}_dim_{next(unnamed)}" if n is None else n for n in names)
+    every = tuple(plain(f"{variable}_dim_{next(unnamed)}" if n is None else n) for n in names)
     if len(set(every)) < len(every) or set(every) & set(SAMPLE):
         raise ArgumentError(
             f"the axes of {variable!r} are called {', '.join(every)}; expected different names, "

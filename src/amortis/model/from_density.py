@@ -196,8 +196,9 @@ class CallableDensity(AbstractDensity):
         )
 
     def bound_call(self, data: Rows) -> BoundCall:
-        leaves = jax.tree.leaves(data)
-        return BoundCall(None, dict(zip(_names(data), leaves, strict=True)), ())
+        leaves = jax.tree_util.tree_leaves_with_path(data)
+        named = {f"data{jax.tree_util.keystr(path)}": leaf for path, leaf in leaves}
+        return BoundCall(None, named, ())
 
     def _constrained(self, values: Sites) -> tuple[dict[str, Array], Array]:
         constrained, log_det = {}, jnp.zeros(())

@@ -112,8 +112,8 @@ def outline(model: LatentModel) -> Outline:
             if latent or site["type"] == "deterministic" or name in observed:
                 shape = values[name].shape if name in values else jnp.shape(site["value"])
                 axes[name] = _plates_of(site, shape)
-                frames = site.get("cond_indep_stack", ())
-                plates.update({f.name: f.size for f in frames if f.name in axes[name]})
+                named = {n: shape[i] for i, n in enumerate(axes[name]) if n is not None}
+                plates.update(named)
         return values
 
     observed = {name: np.asarray(value) for name, value in run(model).items()}
@@ -171,10 +171,11 @@ class _Held:
 def _drawn(site: Any) -> Array:
     """One draw in the shape of the observation, which may be wider than the distribution."""
     law, shape = site["fn"], _shape(site)
-    batch = shape[: len(shape) - law.event_dim]
+    while isinstance(law, dist.Independent | dist.MaskedDistribution):
+        law = law.base_dist
     try:
-        wide = law if batch == tuple(law.batch_shape) else law.expand(batch)
-        drawn = wide.sample(numpyro.prng_key())
+        wide = law.expand(shape[: len(shape) - law.event_dim])
+        drawn = jnp.asarray(wide.sample(numpyro.prng_key()))
     except NotImplementedError as error:
         raise ArgumentError(
             f"observed site {site['name']!r} ({type(law).__name__}) has no sampler; expected a "
@@ -186,10 +187,8 @@ def _drawn(site: Any) -> Array:
 
 
 def _shape(site: Any) -> tuple[int, ...]:
-    """Shape of an observation: its batch and the distribution's, with the event."""
-    law, value = site["fn"], site["value"]
-    batch = jnp.shape(value)[: jnp.ndim(value) - law.event_dim]
-    return (*jnp.broadcast_shapes(batch, law.batch_shape), *law.event_shape)
+    """Shape of an observation: the data's and the distribution's, whichever is wider."""
+    return jnp.broadcast_shapes(jnp.shape(site["value"]), tuple(site["fn"].shape()))
 
 
 def _observed(trace: Mapping[str, Any]) -> dict[str, Any]:
