@@ -25,6 +25,7 @@ from amortis import (
 )
 from amortis.fitting import log_densities
 from tests.exact_models import linear
+from tests.fitting.unfitted import unfitted
 
 KEY = jax.random.key(5)
 DRAWS = 4000
@@ -118,7 +119,7 @@ def test_wide_observations_are_drawn_few_at_a_time(key, monkeypatch):
             numpyro.sample("x", dist.Normal(z[:, None], 0.5).to_event(1), obs=x)
 
     x = np.random.default_rng(0).normal(size=(8, 10)).astype(np.float32)
-    fitted = fit(from_numpyro(model, x), key=key, inference=Constant())
+    fitted = unfitted(from_numpyro(model, x), Constant())
     whole = predict(fitted, key=key, draws=23)["x"]
     # 23 draws of the latents fit into one block, but only 2 of the data.
     monkeypatch.setattr("amortis.fitting.draws.BLOCK_NUMBERS", 23 * 8 * 10)
@@ -138,7 +139,7 @@ def test_groups(key):
     generator = np.random.default_rng(0)
     group = generator.integers(0, 20, 120)
     y = (generator.normal(size=20)[group] + generator.normal(size=120)).astype(np.float32)
-    fitted = fit(from_numpyro(model, y, group, 20), key=key, inference=SetNetwork(width=0))
+    fitted = unfitted(from_numpyro(model, y, group, 20), SetNetwork(width=0))
     mean, sd = (np.asarray(v, np.float64) for v in fitted.moments()["z"])
     drawn = predict(fitted, key=key, draws=DRAWS)["y"].astype(np.float64)
     close_in_mean(drawn, mean[group], 1.0 + sd[group] ** 2)
@@ -159,7 +160,7 @@ def test_coupled_units(key):
         numpyro.sample("y", dist.Normal(jnp.cumsum(z), 0.5).to_event(1), obs=y)
 
     y = np.cumsum(np.random.default_rng(0).normal(size=8)).astype(np.float32)
-    fitted = fit(from_numpyro(model, y), key=key, inference=Table())
+    fitted = unfitted(from_numpyro(model, y), Table())
     assert not fitted.model.separable
     mean, sd = (np.asarray(v, np.float64) for v in fitted.moments()["z"])
     drawn = predict(fitted, key=key, draws=DRAWS)["y"].astype(np.float64)
@@ -169,6 +170,7 @@ def test_coupled_units(key):
     assert log_likelihood(fitted, key=key, draws=3)["y"].shape == (3, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("standard_promotion")
 def test_counts_stay_counts(key):
     def model(x, trials):
@@ -178,7 +180,7 @@ def test_counts_stay_counts(key):
 
     trials = np.full(20, 7)
     x = np.random.default_rng(0).integers(0, 8, 20)
-    fitted = fit(from_numpyro(model, x, trials), key=key, inference=Constant())
+    fitted = unfitted(from_numpyro(model, x, trials), Constant())
     drawn = predict(fitted, key=key, draws=200)["x"]
     assert drawn.dtype.kind == "i" and drawn.min() == 0 and drawn.max() == 7
 
@@ -219,7 +221,7 @@ def test_log_densities_of_an_exact_q_differ_by_the_evidence(key):
 
 
 def test_log_densities_keep_their_digits(key):
-    """A log joint of 2e5 nats has a spacing of 0.016 in 32 bit; the differences are finer."""
+    """A log joint of 4e5 nats has a spacing of 0.03 in 32 bit; sums of 16 rows one of 1e-6."""
 
     def model(x):
         with numpyro.plate("rows", x.shape[0]):
@@ -227,12 +229,16 @@ def test_log_densities_keep_their_digits(key):
             numpyro.sample("x", dist.Normal(z, 1.0), obs=x)
 
     x = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
-    fitted = fit(from_numpyro(model, x), key=key, inference=Polynomial(1))
-    log_p, log_q = log_densities(fitted, key=key, draws=40)
-    assert abs(log_p.mean()) > 1.5e5
-    assert (log_p - log_q).std() < 4e-3
+    fitted = unfitted(from_numpyro(model, x), Polynomial(1))
+    log_p, _ = log_densities(fitted, key=key, draws=3)
+    z = fitted.posterior(key=key, draws=3)["z"].astype(np.float64)
+    expected = -0.5 * (z**2 + (x.astype(np.float64) - z) ** 2).sum(axis=1)
+    expected -= len(x) * np.log(2 * np.pi)
+    assert abs(log_p.mean()) > 2.0e5
+    np.testing.assert_allclose(log_p, expected, rtol=0.0, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_point_estimates_have_no_density(exact, key):
     bound = from_numpyro(linear.model, exact.x.astype(np.float32), exact.tau, exact.sigma, 3.0)
     fitted = fit(bound, key=key, inference=Polynomial(1), globals_=Point())
@@ -276,7 +282,7 @@ def test_models_without_observed_sites_are_refused_in_one_line(ask, key):
             numpyro.factor("x", -0.5 * (x - z) ** 2)
 
     x = np.arange(5.0, dtype=np.float32)
-    fitted = fit(from_numpyro(factors_only, x), key=key, inference=Constant())
+    fitted = unfitted(from_numpyro(factors_only, x), Constant())
     assert "no observed site, only factors" in refusal(lambda: ask(fitted, key=key))
     by_hand = from_density(
         lambda theta: -0.5 * theta["mu"] ** 2,
@@ -285,5 +291,5 @@ def test_models_without_observed_sites_are_refused_in_one_line(ask, key):
         globals_={"mu": ()},
         locals_={"z": ()},
     )
-    fitted = fit(by_hand, key=key, inference=Constant())
+    fitted = unfitted(by_hand, Constant())
     assert "expected one made by from_numpyro" in refusal(lambda: ask(fitted, key=key))
