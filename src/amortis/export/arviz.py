@@ -1,4 +1,27 @@
-"""`to_arviz`: a fit as the tree of labeled arrays that ArviZ reads."""
+r"""`to_arviz`: a fit as the tree of labeled arrays that ArviZ reads.
+
+Groups: `posterior`, `posterior_predictive`, `log_likelihood`, `sample_stats`, `observed_data`,
+`constant_data` and, where a diagnosis is given, `diagnosis`. There is one chain.
+
+`sample_stats` holds `lp` $=\log p(\theta, z, x)$ and `lq` $=\log q(\theta, z)$ of each draw on the
+unconstrained scale, in nats, total. `lp - lq` is the log importance ratio and its mean the ELBO.
+
+*What LOO means here.* `log_likelihood` is conditional on each datum's own latents. Leaving a datum
+out then moves its $z_n$ from the posterior to the prior, a large step where data are informative:
+k-hat is high for many data, and such numbers are not to be trusted. ArviZ warns of it; more draws
+do not help. One weight per draw also corrects all latents at once, which works for few rows or
+where q is close to the posterior.
+
+With `Point()` globals `lq` counts the locals only, `lp` has the prior on the constrained scale, and
+LOO is conditional on the point. After `infer`, q(θ) comes from other data than those in the tree,
+and `lp` has the new data only. A model made by `from_density` does not say what its data are nor
+how they are drawn: it has `posterior`, `sample_stats` and `constant_data` only.
+
+`diagnosis` holds `pareto_k` and, in nats, `gap` and `gap_se` of each unit along the local plate;
+its attributes `global_k`, the finding and the gap in total. `constant_data` has all numbers that
+the model was called with but those that it observes; one named like a site or an axis is called
+`name_data` there. Slashes in names become dots.
+"""
 
 import math
 import re
@@ -37,44 +60,24 @@ def to_arviz(
     diagnosis: Diagnosis | None = None,
     predictive: bool = True,
 ) -> Any:
-    r"""Lay out draws of a fit as ArviZ expects them, with plates as named axes.
+    """Lay out draws of a fit as ArviZ expects them, with plates as named axes.
 
-    Groups of the tree: `posterior`, `posterior_predictive`, `log_likelihood`, `sample_stats`,
-    `observed_data`, `constant_data` and, where a diagnosis is given, `diagnosis`. There is one
-    chain. `sample_stats` holds `lp` $=\log p(\theta, z, x)$ and `lq` $=\log q(\theta, z)$ of each
-    draw on the unconstrained scale, in nats, total: `lp - lq` is the log importance ratio, its mean
-    the ELBO, and they are what ArviZ corrects q with:
+    What the groups hold is said at the top of this module. ArviZ corrects for q by
     `arviz_stats.loo_approximate_posterior(tree, log_p=tree.sample_stats.lp,
-    log_q=tree.sample_stats.lq, var_name="x")`.
-
-    *What LOO means here.* `log_likelihood` is conditional on each datum's own latents. Leaving a
-    datum out then moves its $z_n$ from the posterior to the prior, a large step where data are
-    informative: k-hat is high for many data, and such numbers are not to be trusted. ArviZ warns of
-    it; more draws do not help. One weight per draw also corrects all latents at once, which
-    works for few rows or where q is close to the posterior.
-
-    `diagnosis` holds `pareto_k`, `gap` and `gap_se` of each unit (nats) along the local plate, and
-    `global_k` in its attributes. A model made by `from_density` does not say what its data are nor
-    how they are drawn: it has `posterior`, `sample_stats` and `constant_data` only. With
-    `Point()` globals `lq` counts the locals only, `lp` has the prior on the constrained scale, and
-    LOO is conditional on the point. After `infer`, q(θ) comes from other data than those in the
-    tree, and `lp` has the new data only.
+    log_q=tree.sample_stats.lq)`; its likelihood is conditional on each datum's own latents, so
+    k-hat is high where data are informative, and such numbers are not to be trusted.
 
     Args:
         fitted: the fit.
         key: random key; `posterior` holds what `fitted.posterior` draws with it.
         draws: number of draws, at least one.
-        coords: labels by axis, as in `{"rows": names}`, one per entry; plates are axes, others
-            have ArviZ's names, such as `w_dim_0`, or those in `dims`.
-        dims: names of axes by site or argument: one for each axis, or one for each that no plate
-            names.
+        coords: labels by axis, one per entry; axes are plates, or `w_dim_0`, or those in `dims`.
+        dims: names of axes by site or argument: of all, or of those that no plate names.
         diagnosis: what `diagnose` found of this fit.
         predictive: whether to draw replicates of the data, as `predict` does.
 
     Returns:
-        An `xarray.DataTree`; slashes in names become dots. Arguments whose values are an observed
-        site's are not repeated in `constant_data`, and one named like a site or an axis is called
-        `name_data` there.
+        An `xarray.DataTree`.
 
     Raises:
         ArgumentError: draws below one, or so many that they take more than 250 million numbers;
@@ -85,12 +88,10 @@ def to_arviz(
         Magnusson et al., *Bayesian leave-one-out cross-validation for large data* (2019).
 
     Example:
-        >>> import jax, numpyro, numpyro.distributions as dist
-        >>> import amortis
+        >>> import amortis, jax, numpyro, numpyro.distributions as dist
         >>> def model(x):
-        ...     theta = numpyro.sample("theta", dist.Normal(0.0, 10.0))
         ...     with numpyro.plate("rows", x.shape[0]):
-        ...         z = numpyro.sample("z", dist.Normal(theta, 1.0))
+        ...         z = numpyro.sample("z", dist.Normal(0.0, 1.0))
         ...         numpyro.sample("x", dist.Normal(z, 2.0), obs=x)
         >>> bound = amortis.from_numpyro(model, jax.numpy.linspace(-3.0, 5.0, 50))
         >>> fitted = amortis.fit(bound, key=jax.random.key(0))
@@ -109,9 +110,21 @@ def to_arviz(
     _require_room(shapes, known, draws, predictive)
     constants = _constants(known, dims or {})
     names = _axis_names(fitted, known, shapes, constants, dims, coords)
-    posterior = fitted.posterior(key=key, draws=draws)
     log_p, log_q = log_densities(fitted, key=key, draws=draws)
-    groups = {"posterior": Group(posterior, names.dims)}
+    groups = _drawn(fitted, known, names, key, draws, predictive)
+    stats = {"lp": log_p, "lq": log_q}
+    groups["sample_stats"] = Group(stats, dict.fromkeys(stats, ()), {"unit": "nats, total"})
+    groups |= _fixed(known, names, constants)
+    if diagnosis is not None:
+        groups["diagnosis"] = _diagnosis_group(diagnosis, _unit_axis(fitted, known, names))
+    return as_tree(groups, names.coords, _measured(fitted, log_p - log_q))
+
+
+def _drawn(
+    fitted: Fit, known: Outline, names: AxisNames, key: RandomKey, draws: int, predictive: bool
+) -> dict[str, Group]:
+    """The groups of draws: of the latents, of the data, and of how likely the data are."""
+    groups = {"posterior": Group(fitted.posterior(key=key, draws=draws), names.dims)}
     if known.observed and predictive:
         replicates = predict(fitted, key=key, draws=draws)
         groups["posterior_predictive"] = Group(replicates, names.dims)
@@ -120,15 +133,15 @@ def to_arviz(
         # The axes of a batch are the first ones of its values.
         dims = {name: names.dims[name][: value.ndim - 1] for name, value in points.items()}
         groups["log_likelihood"] = Group(points, dims, {"unit": "nats per point"})
-    stats = {"lp": log_p, "lq": log_q}
-    groups["sample_stats"] = Group(stats, dict.fromkeys(stats, ()), {"unit": "nats, total"})
-    if known.observed:
-        groups["observed_data"] = Group(known.observed, names.dims, sampled=False)
-    if constants:
-        groups["constant_data"] = Group(constants, names.dims, sampled=False)
-    if diagnosis is not None:
-        groups["diagnosis"] = _diagnosis_group(diagnosis, _unit_axis(fitted, known, names))
-    return as_tree(groups, names.coords, _measured(fitted, log_p - log_q))
+    return groups
+
+
+def _fixed(
+    known: Outline, names: AxisNames, constants: Mapping[str, np.ndarray]
+) -> dict[str, Group]:
+    """The groups of data."""
+    given = {"observed_data": known.observed, "constant_data": constants}
+    return {n: Group(v, names.dims, sampled=False) for n, v in given.items() if v}
 
 
 def _require_diagnosis(fitted: Fit, diagnosis: Diagnosis | None) -> None:
