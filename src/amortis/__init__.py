@@ -21,11 +21,20 @@ from amortis.diagnostics import (
     diagnose,
     stream,
 )
-from amortis.export import load, save
-from amortis.export.auto_guide import AutoAmortizedNormal
-from amortis.export.binding import params_of
+from amortis.export import AutoAmortizedNormal, load, params_of, save, to_arviz
 from amortis.families import DiagonalNormal, Point
-from amortis.fitting import Capacity, Estimate, Fit, Trained, fit, infer, refine, update
+from amortis.fitting import (
+    Capacity,
+    Estimate,
+    Fit,
+    Trained,
+    fit,
+    infer,
+    log_likelihood,
+    predict,
+    refine,
+    update,
+)
 from amortis.inference_functions import (
     MLP,
     Constant,
@@ -95,10 +104,13 @@ __all__ = [
     "from_numpyro",
     "infer",
     "load",
+    "log_likelihood",
     "params_of",
+    "predict",
     "refine",
     "report",
     "save",
     "stream",
+    "to_arviz",
     "update",
 ]

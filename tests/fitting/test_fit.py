@@ -238,7 +238,8 @@ def test_one_draw_has_no_standard_error(default):
 
 
 def test_draws_in_blocks_are_as_good_as_in_one(bound, default, monkeypatch):
-    monkeypatch.setattr("amortis.fitting.record._BLOCK_NUMBERS", 24 * 8)
+    monkeypatch.setattr("amortis.fitting.record.BLOCK_NUMBERS", 24 * 8)
+    monkeypatch.setattr("amortis.fitting.draws.BLOCK_NUMBERS", 24 * 8)
     estimate = default.elbo(key=KEY, draws=32)
     posterior = default.posterior(key=KEY, draws=21)
     assert {name: v.shape for name, v in posterior.items()} == {"theta": (21,), "z": (21, 24)}

@@ -4,7 +4,8 @@ May enter: fits and their diagnoses. May not: models' code or training data in w
 """
 
 from amortis.export.archive import load, save
+from amortis.export.arviz import to_arviz
 from amortis.export.auto_guide import AutoAmortizedNormal
 from amortis.export.binding import params_of
 
-__all__ = ["AutoAmortizedNormal", "load", "params_of", "save"]
+__all__ = ["AutoAmortizedNormal", "load", "params_of", "save", "to_arviz"]

@@ -5,11 +5,14 @@ Short on purpose: anything that computes belongs to a room below.
 
 from amortis.fitting.capacity_record import Capacity, CapacityStep
 from amortis.fitting.choose import with_inference
+from amortis.fitting.draws import constrained, shapes_of
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.fit import fit
 from amortis.fitting.gap import Gap, amortization_gap, blocks_of, raw_of, separated
 from amortis.fitting.infer import bound_to, infer, require_function
+from amortis.fitting.log_densities import log_densities
 from amortis.fitting.paired import independent_noise, mean_and_se, seed_of
+from amortis.fitting.predict import log_likelihood, predict, require_few
 from amortis.fitting.record import Fit
 from amortis.fitting.refine import refine
 from amortis.fitting.row_optima import optimal_rows, row_blocks, row_noise
@@ -26,18 +29,24 @@ __all__ = [
     "amortization_gap",
     "blocks_of",
     "bound_to",
+    "constrained",
     "fit",
     "independent_noise",
     "infer",
+    "log_densities",
+    "log_likelihood",
     "mean_and_se",
     "optimal_rows",
+    "predict",
     "raw_of",
     "refine",
+    "require_few",
     "require_function",
     "row_blocks",
     "row_noise",
     "seed_of",
     "separated",
+    "shapes_of",
     "update",
     "with_inference",
 ]

@@ -13,14 +13,12 @@ from amortis import numerics
 from amortis._require import require_count, require_key
 from amortis._types import Parameters, RandomKey
 from amortis.fitting.capacity_record import Capacity
+from amortis.fitting.draws import BLOCK_NUMBERS, Fitted, constrained, independent, over_draws
 from amortis.fitting.estimate import Estimate
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
 from amortis.objectives import StickTheLanding, elbo_draws
 from amortis.optimise import History, Status
-
-_BLOCK_NUMBERS = 4_000_000
-"""Numbers held at once while draws are evaluated; more draws go in blocks."""
 
 _MOMENT_POINTS = 512
 
@@ -91,12 +89,12 @@ class Fit(eqx.Module):
         require_key(key)
         require_count("number of", "draws", draws, "ask for more")
         pairs = (draws + 1) // 2
-        per_block = max(_BLOCK_NUMBERS // (2 * self._numbers_per_draw()), 1)
+        per_block = max(BLOCK_NUMBERS // (2 * self.arrays.numbers_per_draw), 1)
         values: list[np.ndarray] = []
         for i, start in enumerate(range(0, pairs, per_block)):
             count = min(per_block, pairs - start)
             block_key = jax.random.fold_in(key, i)
-            values.append(np.asarray(_pair_elbos(self._arrays(), block_key, count), np.float64))
+            values.append(np.asarray(_pair_elbos(self.arrays, block_key, count), np.float64))
         return np.concatenate(values)
 
     def posterior(self, *, key: RandomKey, draws: int = 1000) -> dict[str, np.ndarray]:
@@ -114,13 +112,7 @@ class Fit(eqx.Module):
         """
         require_key(key)
         require_count("number of", "draws", draws, "ask for more")
-        per_block = max(_BLOCK_NUMBERS // self._numbers_per_draw(), 1)
-        blocks: list[dict[str, np.ndarray]] = []
-        for i, start in enumerate(range(0, draws, per_block)):
-            count = min(per_block, draws - start)
-            block = _posterior(self._arrays(), jax.random.fold_in(key, i), count)
-            blocks.append({name: np.asarray(value) for name, value in block.items()})
-        return {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}  # pyright: ignore
+        return over_draws(self.arrays, constrained, key, draws)
 
     def moments(self) -> dict[str, tuple[Array, Array]]:
         """Means and standard deviations of all latents on the constrained scale.
@@ -156,10 +148,10 @@ class Fit(eqx.Module):
         return not (self.model.separable and self.model.size in shape)
 
     def _moments(self, rule: np.ndarray, shift: np.ndarray) -> dict[str, tuple[Array, Array]]:
-        per_block = _whole_fraction(_BLOCK_NUMBERS // self._numbers_per_draw())
+        per_block = _whole_fraction(BLOCK_NUMBERS // self.arrays.numbers_per_draw)
         parts = [
             _sums(
-                self._arrays(),
+                self.arrays,
                 jnp.asarray(rule),
                 jnp.asarray(shift),
                 jnp.arange(start, start + per_block),
@@ -174,7 +166,7 @@ class Fit(eqx.Module):
         Returns:
             Two matrices with one row per datum; exact.
         """
-        return _local_moments(self._arrays())
+        return _local_moments(self.arrays)
 
     def global_moments(self) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
         """Means and standard deviations of the unconstrained globals, sites laid end to end.
@@ -191,20 +183,10 @@ class Fit(eqx.Module):
             f"{self.status.name})"
         )
 
-    def _arrays(self) -> "_Fitted":
-        return _Fitted(self.model, self.guide, self.variational)
-
-    def _numbers_per_draw(self) -> int:
-        width = max(self.guide.z.dimension, self.model.inputs.shape[1], 1)
-        return self.model.size * width
-
-
-class _Fitted(eqx.Module):
-    """The parts of a fit that enter compiled functions, without status and history."""
-
-    model: LatentModel
-    guide: Guide
-    variational: Parameters
+    @property
+    def arrays(self) -> Fitted:
+        """The parts that enter compiled functions."""
+        return Fitted(self.model, self.guide, self.variational)
 
 
 def _whole_fraction(most: int) -> int:
@@ -212,18 +194,9 @@ def _whole_fraction(most: int) -> int:
     return min(_MOMENT_POINTS, 2 ** int(math.log2(max(most, 1))))
 
 
-def _independent(fitted: _Fitted, key: RandomKey, draws: int) -> Noise:
-    theta_key, z_key = jax.random.split(key)
-    guide = fitted.guide
-    return Noise.equal(
-        jax.random.normal(theta_key, (draws, guide.theta.dimension)),
-        jax.random.normal(z_key, (draws, fitted.model.size, guide.z.dimension)),
-    )
-
-
 @eqx.filter_jit
-def _pair_elbos(fitted: _Fitted, key: RandomKey, pairs: int) -> Float[Array, " pairs"]:
-    first = _independent(fitted, key, pairs)
+def _pair_elbos(fitted: Fitted, key: RandomKey, pairs: int) -> Float[Array, " pairs"]:
+    first = independent(fitted, key, pairs)
     both = jax.tree.map(lambda leaf: jnp.concatenate([leaf, -leaf]), first)
     values = elbo_draws(
         fitted.model, fitted.guide, StickTheLanding(), fitted.variational, both, None
@@ -231,12 +204,7 @@ def _pair_elbos(fitted: _Fitted, key: RandomKey, pairs: int) -> Float[Array, " p
     return 0.5 * (values[:pairs] + values[pairs:])
 
 
-@eqx.filter_jit
-def _posterior(fitted: _Fitted, key: RandomKey, draws: int) -> dict[str, Array]:
-    return _constrained(fitted, _independent(fitted, key, draws))
-
-
-def _constrained(fitted: _Fitted, noise: Noise) -> dict[str, Array]:
+def _constrained(fitted: Fitted, noise: Noise) -> dict[str, Array]:
     model, guide, variational = fitted.model, fitted.guide, fitted.variational
     raw = guide.fitted_raw(variational, None)
 
@@ -249,7 +217,7 @@ def _constrained(fitted: _Fitted, noise: Noise) -> dict[str, Array]:
 
 @eqx.filter_jit
 def _sums(
-    fitted: _Fitted, rule: Array, shift: Array, place: Array
+    fitted: Fitted, rule: Array, shift: Array, place: Array
 ) -> dict[str, tuple[Array, Array, Array]]:
     """Sums, sums of squares about the block's own mean, and that mean, over points of a rule.
 
@@ -283,6 +251,6 @@ def _combined(parts: list[tuple[Array, Array, Array]]) -> tuple[Array, Array]:
 
 
 @eqx.filter_jit
-def _local_moments(fitted: _Fitted) -> tuple[Array, Array]:
+def _local_moments(fitted: Fitted) -> tuple[Array, Array]:
     raw = fitted.guide.fitted_raw(fitted.variational, None)
     return jax.vmap(fitted.guide.local_family.moments)(raw)

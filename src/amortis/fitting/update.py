@@ -22,6 +22,7 @@ from amortis.model import (
     AbstractRebind,
     ArgumentForm,
     Arguments,
+    BoundCall,
     LatentModel,
     LogTerms,
 )
@@ -211,6 +212,9 @@ class InheritedDensity(AbstractDensity):
 
     def joint(self, data: Rows) -> Joint:
         return self.inner.joint(data)
+
+    def bound_call(self, data: Rows) -> BoundCall:
+        return self.inner.bound_call(data)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,12 +6,14 @@ row, in nats, with every constant kept.
 
 from amortis.model.argument_form import ArgumentForm, ArgumentLeaf
 from amortis.model.arguments import Arguments
+from amortis.model.bound_call import BoundCall
 from amortis.model.from_density import from_density
 from amortis.model.from_numpyro import Rebind, from_numpyro
 from amortis.model.given_data import GivenData, given_data
 from amortis.model.inputs import Inputs, Membership, Series
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.model.numpyro_joint import joint_of
+from amortis.model.observed_sites import Outline, log_likelihoods, outline, replicate
 from amortis.model.path_density import by_unit
 from amortis.model.rebinding import AbstractRebind
 from amortis.model.simulate import (
@@ -29,12 +31,14 @@ __all__ = [
     "ArgumentForm",
     "ArgumentLeaf",
     "Arguments",
+    "BoundCall",
     "GivenData",
     "Inputs",
     "LatentModel",
     "LogTerms",
     "Membership",
     "NewArguments",
+    "Outline",
     "Rebind",
     "Series",
     "SimulatedUnit",
@@ -44,7 +48,10 @@ __all__ = [
     "from_numpyro",
     "given_data",
     "joint_of",
+    "log_likelihoods",
+    "outline",
     "plan_simulation",
+    "replicate",
     "require_observed",
     "simulate_unit",
 ]

@@ -20,6 +20,7 @@ from amortis._errors import (
 from amortis._types import RandomKey, RowIndex, Rows, Sites, Values
 from amortis.model.argument_form import ArgumentForm
 from amortis.model.arguments import Arguments, flatten_arguments, read_arguments
+from amortis.model.bound_call import BoundCall
 from amortis.model.checks import check_start
 from amortis.model.inputs import as_inputs, read_alike
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms, take_rows
@@ -237,6 +238,11 @@ class CallableDensity(AbstractDensity):
             arrays=dict(zip(names, leaves, strict=True)),
             constants={},
         )
+
+    def bound_call(self, data: Rows) -> BoundCall:
+        leaves = jax.tree_util.tree_leaves_with_path(data)
+        named = {f"data{jax.tree_util.keystr(path)}": leaf for path, leaf in leaves}
+        return BoundCall(None, named, ())
 
     def _constrained(self, values: Sites) -> tuple[dict[str, Array], Array]:
         constrained, log_det = {}, jnp.zeros(())

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from amortis._types import RowIndex, Rows, Sites, Values
+from amortis.model.bound_call import BoundCall
 from amortis.model.latent_model import AbstractDensity, LogTerms
 from amortis.model.numpyro_joint import NumPyroJoint
 from amortis.model.whole_density import ByIdentity
@@ -88,6 +89,10 @@ class GroupedDensity(AbstractDensity):
         joint = self.shape.value
         assert isinstance(joint, Joint)
         return joint
+
+    def bound_call(self, data: Rows) -> BoundCall:
+        arrays = {**self.joint(data).constants, **self.arrays, **data["arrays"]}
+        return self.terms.bound_call(arrays, (self.axis.size, data["entries"].entry.shape[0]))
 
     def _latents(self, theta: Sites, z: Sites, units: Array) -> dict[str, Array]:
         local = {}

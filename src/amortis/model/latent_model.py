@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from amortis._types import RowIndex, Rows, Scalar, Sites, Values
+from amortis.model.bound_call import BoundCall
 from amortis.model.inputs import Inputs, Membership, Series, columns_of
 from amortis.numerics import tree_sum
 from amortis.structure import Joint, Kind, Verdict
@@ -49,6 +50,10 @@ class AbstractDensity(eqx.Module):
     @abstractmethod
     def joint(self, data: Rows) -> Joint:
         """The log joint of all rows as a density over whole arrays, for `check` to look into."""
+
+    @abstractmethod
+    def bound_call(self, data: Rows) -> BoundCall:
+        """The user's model as it is called on all rows."""
 
 
 def take_rows(data: Rows, index: RowIndex) -> Rows:

@@ -12,6 +12,7 @@ from numpyro.primitives import Messenger
 
 from amortis._types import RowIndex, Rows, Sites, Values
 from amortis.model.arguments import Arguments, CallTemplate
+from amortis.model.bound_call import BoundCall
 from amortis.model.latent_model import AbstractDensity, LogTerms, take_rows
 from amortis.model.numpyro_joint import numpyro_joint
 from amortis.model.numpyro_sites import peel, unconstrained_bijection
@@ -69,14 +70,20 @@ class NumPyroDensity(AbstractDensity):
         return take_rows(data, index)
 
     def joint(self, data: Rows) -> Joint:
-        rows = () if self.subsampled else data["arrays"]
         arguments = Arguments(
             self.template.function,
             self.template.structure,
-            self.template.leaves(rows, self.others),
+            self._leaves(data),
             self.template.names,
         )
         return numpyro_joint(arguments, self.axis.name)
+
+    def bound_call(self, data: Rows) -> BoundCall:
+        arguments = dict(zip(self.template.names, self._leaves(data), strict=True))
+        return BoundCall(lambda: self.call(data), arguments, (self.axis.size,))
+
+    def _leaves(self, data: Rows) -> tuple[Any, ...]:
+        return self.template.leaves(() if self.subsampled else data["arrays"], self.others)
 
     def log_density(self, theta: Sites, z: Sites, rows: Rows) -> Array:
         """NumPyro's own log joint of these rows on the unconstrained scale: the oracle.

@@ -14,6 +14,7 @@ from numpyro.primitives import Messenger
 from amortis._errors import ModelRaisedError
 from amortis._types import RandomKey, Sites
 from amortis.model.arguments import Arguments, read_arguments
+from amortis.model.bound_call import BoundCall
 from amortis.model.numpyro_sites import peel, unconstrained_bijection
 from amortis.model.whole_sites import WholeSites, record_whole
 from amortis.structure import AbstractLogJoint, Arrays, Joint, LatentAxis
@@ -143,6 +144,11 @@ class NumPyroJoint(AbstractLogJoint):
         """Run the user's model, every plate whole, under whatever handlers are entered."""
         with _WholePlates():
             self._run(arrays)
+
+    def bound_call(self, arrays: Arrays, lengths: tuple[int, ...]) -> BoundCall:
+        """The call on these arrays, with plates that subsample made whole."""
+        known = dict(zip(self._arguments.names, self._arguments.leaves, strict=True))
+        return BoundCall(_WholePlates(lambda: self._run(arrays)), {**known, **arrays}, lengths)
 
     def _run(self, arrays: Arrays) -> Any:
         template, _, _ = self._arguments.split(None)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from amortis._types import RowIndex, Rows, Sites, Values
+from amortis.model.bound_call import BoundCall
 from amortis.model.checks import random_values
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.structure import Joint, Kind
@@ -63,6 +64,9 @@ class PathDensity(AbstractDensity):
 
     def joint(self, data: Rows) -> Joint:
         return self.whole.joint(data)
+
+    def bound_call(self, data: Rows) -> BoundCall:
+        return self.whole.bound_call(data)
 
 
 def _rule() -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from amortis._errors import SlicingError
 from amortis._types import RowIndex, Rows, Sites, Values
+from amortis.model.bound_call import BoundCall
 from amortis.model.latent_model import AbstractDensity, LogTerms
 from amortis.model.numpyro_joint import NumPyroJoint
 from amortis.structure import Joint, LatentAxis
@@ -69,6 +70,9 @@ class WholeDensity(AbstractDensity):
         joint = self.shape.value
         assert isinstance(joint, Joint)
         return joint
+
+    def bound_call(self, data: Rows) -> BoundCall:
+        return self.terms.bound_call(self._data(), (self.axis.size,))
 
     def _latents(self, theta: Sites, z: Sites) -> dict[str, Array]:
         local = {n: jnp.moveaxis(v, 0, self.axis.sites[n]) for n, v in z.items()}
