@@ -79,3 +79,26 @@ def test_a_point_is_its_parameters():
     assert float(point.entropy(raw)) == float(point.log_density(raw, raw)) == 0.0
     assert not point.is_density
     assert DiagonalNormal().is_density
+
+
+def test_a_natural_step_divides_by_the_fisher_information():
+    """F is the mean of squared scores under q, here by Gauss and Hermite's rule."""
+    family, raw = DiagonalNormal(), jnp.asarray([0.4, -0.7])
+    nodes, weights = np.polynomial.hermite_e.hermegauss(20)
+    weights = weights / weights.sum()
+    draws = [family.sample(raw, jnp.asarray([node])) for node in nodes]
+    scores = np.stack([np.asarray(jax.grad(family.log_density)(raw, draw)) for draw in draws])
+    fisher = np.einsum("s,si,sj->ij", weights, scores, scores)
+    gradient = np.asarray([0.3, -0.2])
+    step = family.natural_step(raw, jnp.asarray(gradient))
+    np.testing.assert_allclose(step, np.linalg.solve(fisher, gradient), rtol=1e-8)
+
+
+def test_a_natural_step_is_bounded():
+    step = DiagonalNormal().natural_step(jnp.asarray([0.0, 1.0]), jnp.asarray([1e6, -1e6]))
+    np.testing.assert_allclose(step, [2.0 * np.e, -2.0], rtol=1e-12)
+
+
+def test_a_point_moves_along_the_gradient():
+    gradient = jnp.asarray([0.3, -2.0])
+    np.testing.assert_array_equal(Point().natural_step(jnp.zeros(2), gradient), gradient)
