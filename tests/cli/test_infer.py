@@ -141,3 +141,42 @@ def test_many_numbers_per_row_are_left_to_the_npz(tmp_path) -> None:
     assert lines[1:3] == ["new rows  3, of a.csv (unused: w); 1.0 s", "k-hat     not measured"]
     assert lines[4].split()[:3] == ["row", "z[0].mean", "z[0].sd"]
     assert lines[-1] == "36 more latents of each"
+
+
+def test_a_fit_from_a_file_infers_as_the_fit_did(folder, tmp_path, capsys):
+    made, from_data, from_file = tmp_path / "made", tmp_path / "data", tmp_path / "file"
+    data = ["--data", str(folder / "rows.csv"), "--inference", "polynomial:1"]
+    assert main(["fit", EXAMPLE, *data, "--out", str(made)]) == 0
+    new = ["--new", str(folder / "new.csv")]
+    assert main(["infer", EXAMPLE, *data, *new, "--out", str(from_data)]) == 0
+    capsys.readouterr()
+    archive = made / "fit.amortis"
+    assert main(["infer", EXAMPLE, "--fit", str(archive), *new, "--out", str(from_file)]) == 0
+    assert f"{archive}: Trained(Polynomial with 6 parameters" in capsys.readouterr().out
+    first, second = (np.load(place / "inferred.npz") for place in (from_data, from_file))
+    assert set(first) == set(second)
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "neither --data nor --fit is given; expected one"),
+        (["--data", "rows.csv", "--fit", "fit.amortis"], "both --data and --fit are given"),
+        (["--fit", "nowhere.amortis"], "nowhere.amortis"),
+    ],
+)
+def test_one_of_data_and_fit_is_asked_for(folder, capsys, options, message):
+    assert main(["infer", EXAMPLE, "--new", str(folder / "new.csv"), *options]) != 0
+    said = capsys.readouterr().err.strip()
+    assert message in said and len(said.splitlines()) == 1
+
+
+def test_a_diagnosis_is_written_as_numbers_and_as_a_page(folder, tmp_path, capsys):
+    data = ["--data", str(folder / "rows.csv"), "--inference", "constant"]
+    assert main(["diagnose", EXAMPLE, *data, "--out", str(tmp_path)]) == 0
+    assert "written to" in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text("utf8")
+    assert json.loads((tmp_path / "diagnosis.json").read_text())["finding"] == "FUNCTION_TOO_SMALL"
+    assert "<h1" in page and "too small here" in page

@@ -16,6 +16,7 @@ from amortis import (
     Polynomial,
     SetNetwork,
     Table,
+    Trained,
     fit,
     from_density,
     from_numpyro,
@@ -232,3 +233,25 @@ def test_tables_have_nothing_to_stream(bound):
     table = fit(bound, key=KEY, inference=Table())
     with pytest.raises(ArgumentError, match="no function for new data"):
         stream(table, [np.ones(3)])
+
+
+def test_what_was_loaded_streams_as_the_fit_does(fitted, exact, plain):
+    new = np.linspace(-9.0, 9.0, 20).astype(np.float32)
+    new[[3, 11]] = np.nan
+    given = {"key": KEY, "outside": Outside.FLAGGED, "missing": Missing.NAN, "rows": 8}
+    trained = Trained.of(fitted)
+    for old, now in zip(
+        stream(fitted, {"x": new, **plain}, **given),
+        stream(trained, {"x": new, **plain}, **given),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(now.mean["z"], old.mean["z"])
+        np.testing.assert_array_equal(now.k, old.k)
+        np.testing.assert_array_equal(now.missing, old.missing)
+
+
+def test_a_piece_without_a_finite_row_is_all_missing(fitted, plain):
+    x = np.full(4, np.nan, np.float32)
+    for given in (fitted, Trained.of(fitted)):
+        (block,) = stream(given, {"x": x, **plain}, missing=Missing.NAN)
+        assert block.missing.all() and np.isnan(block.mean["z"]).all()

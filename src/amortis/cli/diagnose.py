@@ -42,7 +42,8 @@ def diagnose(
         float, typer.Option(help="Gap in nats per datum that is small enough.")
     ] = 1e-3,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the diagnosis as JSON.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for diagnosis.json and report.html."),
     ] = None,
 ) -> int:
     """Fit a model to data, and say how much amortization cost and whether q can be trusted.
@@ -67,5 +68,6 @@ def diagnose(
         content = diagnosis.to_dict() | {"model": model, "data": list(data), "set": problem.plain}
         content |= {"seed": seed, "status": fitted.status.name}
         write_json(problem.folder / "diagnosis.json", content)
-        typer.echo(f"\nwritten to {problem.folder}: diagnosis.json")
+        page = amortis.report(fitted, diagnosis, path=problem.folder / "report.html")
+        typer.echo(f"\nwritten to {problem.folder}: diagnosis.json, {page.name}")
     return exit_code(fitted.status)

@@ -11,6 +11,7 @@ from amortis._types import RandomKey
 from amortis.cli.choices import require_at_least
 from amortis.cli.exit_codes import exit_code
 from amortis.cli.fit_options import (
+    ARCHIVE,
     GlobalsChoice,
     InferenceChoice,
     OptimiserChoice,
@@ -85,7 +86,8 @@ def _write(
     write_arrays(folder / "draws.npz", values)
     write_arrays(folder / "local_moments.npz", local_moments(fitted, moments))
     plots, hint = write_plots(fitted, moments, folder)
-    written = ["numbers.json", "draws.npz", "local_moments.npz", *plots]
+    amortis.save(fitted, folder / ARCHIVE)
+    written = ["numbers.json", "draws.npz", "local_moments.npz", ARCHIVE, *plots]
     typer.echo(f"\nwritten to {folder}: {', '.join(written)}")
     if left_out:
         typer.echo(

@@ -62,6 +62,10 @@ class Problem(NamedTuple):
     folder: Path | None
 
 
+ARCHIVE = "fit.amortis"
+"""The name of the archive that `fit` writes and `infer --fit` reads."""
+
+
 def key_of(seed: int) -> RandomKey:
     """The random key of a seed.
 

@@ -1,9 +1,9 @@
 """`amortis infer`: fit to some data, and give the posterior of every row of other data."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -11,7 +11,8 @@ import typer
 
 import amortis
 from amortis._errors import NonFiniteDataError
-from amortis.cli.arguments import read_data
+from amortis._types import RandomKey
+from amortis.cli.arguments import parse_set, read_data
 from amortis.cli.choices import nearest
 from amortis.cli.exit_codes import exit_code
 from amortis.cli.fit_options import (
@@ -26,9 +27,10 @@ from amortis.cli.fit_options import (
     parse_choices,
     read_problem,
 )
-from amortis.cli.inferred_rows import describe_inferred, gathered, write_inferred
-from amortis.cli.load_model import naming_the_line
-from amortis.cli.model_options import DataFiles, LocalName, ModelPlace, PlainArguments
+from amortis.cli.inferred_rows import Inferred, describe_inferred, gathered, write_inferred
+from amortis.cli.load_model import load_model, naming_the_line
+from amortis.cli.model_options import LocalName, MaybeDataFiles, ModelPlace, PlainArguments
+from amortis.cli.output import prepare_folder
 from amortis.cli.summary import describe_end
 from amortis.model import AbstractRebind
 
@@ -41,13 +43,17 @@ _MISSING = {"refused": amortis.Missing.REFUSED, "nan": amortis.Missing.NAN}
 
 def infer(
     model: ModelPlace,
-    data: DataFiles,
     new: Annotated[
         list[str],
         typer.Option(
             "--new", metavar="FILE", help="New data, as --data are given. May be repeated."
         ),
     ],
+    data: MaybeDataFiles = None,
+    fit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A fit that `amortis fit --out` has written."),
+    ] = None,
     set_: PlainArguments = None,
     local: LocalName = None,
     seed: Seed = 0,
@@ -69,7 +75,7 @@ def infer(
         Path | None, typer.Option(metavar="DIR", help="Folder for inferred.csv and inferred.npz.")
     ] = None,
 ) -> int:
-    """Fit a model to data, and infer the latents of new data with nothing optimised.
+    """Infer the latents of new data with nothing optimised, by a fit from a file or of --data.
 
     For example: amortis infer examples/linear.py:model --data rows.csv --new more.csv --out results
     """
@@ -82,32 +88,82 @@ def infer(
         )
     wanted = None if outside is None else _choice("--outside", outside, _OUTSIDE)
     policy = _choice("--missing", missing, _MISSING)
-    problem = read_problem(model, data, set_, local, out)
-    arrays, unused = read_data(problem.function, new, problem.plain)
-    _require_form(problem, arrays)
+    _require_one(data, fit)
+    if fit is None:
+        problem = read_problem(model, data or [], set_, local, out)
+        source = _Source(problem.function, problem.plain, problem.folder, problem)
+    else:
+        source = _source(model, set_, out)
+    arrays, unused = read_data(source.function, new, source.plain)
     if policy is amortis.Missing.REFUSED:
         _require_finite(arrays)
-    fitted, seconds = fit_problem(problem, key, choices)
-    # From here on a fit that was read from a file would do as well.
-    typer.echo(describe_end(fitted, seconds))
-    if wanted is None:
-        checkable = fitted.model.separable
-        wanted = amortis.Outside.FLAGGED if checkable else amortis.Outside.UNCHECKED
+    fitted = _fitted(source, arrays, fit, key, choices)
     started = time.perf_counter()
-    blocks = amortis.stream(
-        fitted,
-        [arrays | problem.plain],
-        key=jax.random.fold_in(key, 1),
-        outside=wanted,
-        missing=policy,
-    )
     with naming_the_line(model):
-        found = gathered(blocks)
+        found = _inferred(fitted, arrays | source.plain, key, wanted, policy)
     typer.echo(describe_inferred(found, new, unused, time.perf_counter() - started))
-    if problem.folder is not None:
-        written, hint = write_inferred(found, problem.folder)
-        typer.echo(f"\nwritten to {problem.folder}: {', '.join(written)}{hint}")
+    if source.folder is not None:
+        written, hint = write_inferred(found, source.folder)
+        typer.echo(f"\nwritten to {source.folder}: {', '.join(written)}{hint}")
     return exit_code(fitted.status)
+
+
+def _inferred(
+    fitted: amortis.Fit | amortis.Trained,
+    arguments: Mapping[str, Any],
+    key: RandomKey,
+    outside: amortis.Outside | None,
+    missing: amortis.Missing,
+) -> Inferred:
+    """All rows of the new data, checked where they can be unless something else was asked for."""
+    if outside is None:
+        whole = isinstance(fitted, amortis.Fit) and not fitted.model.separable
+        outside = amortis.Outside.UNCHECKED if whole else amortis.Outside.FLAGGED
+    key = jax.random.fold_in(key, 1)
+    return gathered(amortis.stream(fitted, [arguments], key=key, outside=outside, missing=missing))
+
+
+class _Source(NamedTuple):
+    """The model, its plain arguments, and the folder for outputs."""
+
+    function: Callable[..., Any]
+    plain: dict[str, Any]
+    folder: Path | None
+    problem: Problem | None
+
+
+def _fitted(
+    source: _Source,
+    arrays: Mapping[str, Any],
+    file: Path | None,
+    key: RandomKey,
+    choices: Mapping[str, Any],
+) -> amortis.Fit | amortis.Trained:
+    """A fit to the data, or the one in the file; says which."""
+    if source.problem is None:
+        assert file is not None  # `_require_one` has seen to it
+        trained = amortis.load(file, source.function)
+        typer.echo(f"{file}: {trained}")
+        return trained
+    _require_form(source.problem, arrays)
+    fitted, seconds = fit_problem(source.problem, key, choices)
+    typer.echo(describe_end(fitted, seconds))
+    return fitted
+
+
+def _source(model: str, settings: list[str] | None, out: Path | None) -> _Source:
+    function = load_model(model)
+    folder = None if out is None else prepare_folder(out)
+    return _Source(function, parse_set(function, settings or []), folder, None)
+
+
+def _require_one(data: list[str] | None, fit: Path | None) -> None:
+    if bool(data) == (fit is not None):
+        came = "both --data and --fit are" if data else "neither --data nor --fit is"
+        raise amortis.ArgumentError(
+            f"{came} given; expected one: data to fit the model to, or a fit that `amortis fit "
+            f"--out` has written"
+        )
 
 
 def _require_form(problem: Problem, arrays: Mapping[str, Any]) -> None:

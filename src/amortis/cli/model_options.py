@@ -20,6 +20,14 @@ DataFiles = Annotated[
 ]
 """Where the data are; for `read_data`."""
 
+MaybeDataFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data", metavar="FILE", help="The data to fit to, as of `amortis fit`; or give --fit."
+    ),
+]
+"""Where the data are, for commands that can do without."""
+
 PlainArguments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A plain argument. May be repeated."),

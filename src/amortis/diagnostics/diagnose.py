@@ -198,7 +198,8 @@ def _worst(fitted: Fit, gap: Gap, ratios: Ratios, count: int = 10) -> tuple[Wors
     if np.isnan(gap.rows).all():
         return ()
     model = fitted.model
-    order = np.argsort(-gap.rows)[:count]
+    # By what is surely lost: of noisy gaps the largest are those with the most noise.
+    order = np.argsort(-(gap.rows - 2.0 * gap.row_ses))[:count]
     read = np.asarray(model.inputs[order])
     return tuple(
         WorstRow(int(n), float(gap.rows[n]), float(ratios.row_k[n]), _named(model.input_names, row))

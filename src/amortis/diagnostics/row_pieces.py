@@ -78,7 +78,7 @@ def pieces(
         blocks: as `calls` takes them.
         rows: most rows of a piece; smaller blocks make for shorter pieces, of a power of two.
         missing: what to do about rows that are not finite.
-        fill: by array, rows that are, of which the first stands in for those.
+        fill: by array, rows that are finite, for a piece that has none of its own to stand in.
 
     Raises:
         DataError: another form, unequal lengths, or rows that are not finite where refused.
@@ -97,7 +97,7 @@ def pieces(
             if bad.any():
                 if missing is Missing.REFUSED:
                     raise NonFiniteDataError(_refusal(start + np.flatnonzero(bad)))
-                taken = _filled(taken, bad, fill)
+                taken = _filled(taken, names, bad, fill)
             padded = _mapped(taken, names, partial(_padded, length=length))
             yield Piece(start, rebind.form.alike(padded.checked()), bad)
             start += len(bad)
@@ -150,14 +150,26 @@ def _not_finite(taken: Arguments, names: tuple[str, ...]) -> Bool[np.ndarray, " 
     return bad
 
 
-def _filled(taken: Arguments, bad: Bool[np.ndarray, " rows"], fill: Mapping[str, Any]) -> Arguments:
+def _filled(
+    taken: Arguments,
+    names: tuple[str, ...],
+    bad: Bool[np.ndarray, " rows"],
+    fill: Mapping[str, Any],
+) -> Arguments:
     leaves: list[Any] = []
     for name, leaf in zip(taken.names, taken.leaves, strict=True):
-        if name in fill and isinstance(leaf, np.ndarray) and leaf.shape[:1] == bad.shape:
+        if name in names and isinstance(leaf, np.ndarray):
             leaf = leaf.copy()
-            leaf[bad] = np.asarray(fill[name])[0]
+            leaf[bad] = _stand_in(leaf, bad, fill.get(name))
         leaves.append(leaf)
     return dataclasses.replace(taken, leaves=tuple(leaves))
+
+
+def _stand_in(leaf: np.ndarray, bad: Bool[np.ndarray, " rows"], fill: Any) -> Any:
+    """A row that is finite, so that what the model makes of it is as well."""
+    if not bad.all():
+        return leaf[int(np.argmin(bad))]
+    return np.zeros(leaf.shape[1:], leaf.dtype) if fill is None else np.asarray(fill)[0]
 
 
 def _padded(array: np.ndarray, length: int) -> np.ndarray:

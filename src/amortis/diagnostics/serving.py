@@ -28,13 +28,12 @@ class Serving:
     """Serves blocks of new rows, with what does not change between them.
 
     Args:
-        fitted: the fit.
         key: random key, where rows are checked.
         outside: whether rows are checked, and refined.
     """
 
-    def __init__(self, fitted: Fit, key: RandomKey | None, outside: Outside) -> None:
-        self._fitted, self._key, self._outside = fitted, key, outside
+    def __init__(self, key: RandomKey | None, outside: Outside) -> None:
+        self._key, self._outside = key, outside
         self._axes: dict[str, int] | None = None
         self._is_plain: bool | None = None
 

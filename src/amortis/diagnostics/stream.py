@@ -13,13 +13,13 @@ from amortis.diagnostics.row_pieces import Piece, calls, pieces
 from amortis.diagnostics.serving import Serving
 from amortis.fitting import Fit, Trained, bound_to, infer, require_function
 from amortis.inference_functions import AbstractRowFunction
-from amortis.model import AbstractRebind
+from amortis.model import AbstractRebind, LatentModel
 
 _ROWS = 16_384
 
 
 def stream(
-    fitted: Fit,
+    fitted: Fit | Trained,
     blocks: Any,
     *,
     key: RandomKey | None = None,
@@ -40,7 +40,7 @@ def stream(
     fitted. With `Outside.REFINED` those rows get their own optimum, with $q(\theta)$ held.
 
     Args:
-        fitted: a fit of an inference function.
+        fitted: a fit of an inference function, or what `load` has read of one.
         blocks: an iterable of blocks of new data, each a tuple of the model's arguments, a dict by
             their names, or its one array; or one array or dict.
         key: random key for k-hat and for refining; not needed where rows are not checked.
@@ -71,69 +71,85 @@ def stream(
         >>> [found.mean["z"].shape for found in amortis.stream(fitted, [x, x + 1.0], rows=40)]
         [(40,), (10,), (40,), (10,)]
     """
-    require_kind("fitted", fitted, Fit, "amortis.fit(model, key=key)")
+    require_kind("fitted", fitted, Fit | Trained, "amortis.fit(model, key=key)")
     require_kind("outside", outside, Outside, "amortis.Outside.FLAGGED")
     require_kind("missing", missing, Missing, "amortis.Missing.NAN")
     require_count("number of", "rows", rows, "leave it out for the default")
     if key is not None:
         require_key(key)
-    _require_checkable(fitted, key, outside)
-    return _results(fitted, blocks, missing, rows, Serving(fitted, key, outside))
+    _require_key(key, outside)
+    if isinstance(fitted, Fit):
+        _require_checkable(fitted.model, outside)
+    return _results(fitted, blocks, missing, rows, Serving(key, outside), outside)
 
 
 def _results(
-    fitted: Fit, blocks: Any, missing: Missing, rows: int, serving: Serving
+    fitted: Fit | Trained,
+    blocks: Any,
+    missing: Missing,
+    rows: int,
+    serving: Serving,
+    outside: Outside,
 ) -> Iterator[InferredBlock]:
     """Piece by piece where rows can be cut, else block by block; refuses before the first."""
-    rebind = require_function(Trained.of(fitted))
-    is_row_function = isinstance(fitted.guide.inference, AbstractRowFunction)
+    trained = Trained.of(fitted) if isinstance(fitted, Fit) else fitted
+    rebind = require_function(trained)
+    is_row_function = isinstance(trained.guide.inference, AbstractRowFunction)
     if isinstance(rebind, AbstractRebind) and rebind.by_rows and is_row_function:
-        return _by_pieces(fitted, rebind, blocks, missing, rows, serving)
+        fill: dict[str, Any] = {}
+        if isinstance(fitted, Fit) and missing is Missing.NAN:
+            fill = dict(fitted.model.joint().arrays)
+        cut = pieces(rebind, blocks, rows, missing, fill)
+        return _by_pieces(trained, rebind, cut, serving, outside)
     if missing is Missing.NAN:
         raise ArgumentError(
-            f"missing is Missing.NAN, but the units of {fitted.model.plate!r} read several rows, "
-            f"so that one that is missing has no posterior of its own to leave out; expected "
-            f"Missing.REFUSED: drop those rows from their groups"
+            "missing is Missing.NAN, but the units of this model read several rows, "
+            "so that one that is missing has no posterior of its own to leave out; expected "
+            "Missing.REFUSED: drop those rows from their groups"
         )
-    return _by_blocks(fitted, blocks, serving)
+    return _by_blocks(trained, blocks, serving, outside)
 
 
-def _require_checkable(fitted: Fit, key: RandomKey | None, outside: Outside) -> None:
-    if outside is Outside.UNCHECKED:
-        return
-    if key is None:
+def _require_key(key: RandomKey | None, outside: Outside) -> None:
+    if outside is not Outside.UNCHECKED and key is None:
         raise ArgumentError(
             f"outside is {outside}, which takes random draws, and there is no key; expected one: "
             f"pass key=jax.random.key(0)"
         )
-    if not fitted.model.separable:
+
+
+def _require_checkable(model: LatentModel, outside: Outside) -> None:
+    if outside is not Outside.UNCHECKED and not model.separable:
         raise ArgumentError(
-            f"outside is {outside}, but the units of {fitted.model.plate!r} share terms or data "
+            f"outside is {outside}, but the units of {model.plate!r} share terms or data "
             f"and cannot be evaluated apart; expected Outside.UNCHECKED: leave it out"
         )
 
 
-def _by_blocks(fitted: Fit, blocks: Any, serving: Serving) -> Iterator[InferredBlock]:
+def _by_blocks(
+    trained: Trained, blocks: Any, serving: Serving, outside: Outside
+) -> Iterator[InferredBlock]:
     start = 0
     for args, kwargs in calls(blocks):
-        bound = infer(fitted, *args, **kwargs)
+        bound = infer(trained, *args, **kwargs)
+        _require_checkable(bound.model, outside)
         yield serving.serve(bound, start)
         start += bound.model.size
 
 
 def _by_pieces(
-    fitted: Fit,
+    trained: Trained,
     rebind: AbstractRebind,
-    blocks: Any,
-    missing: Missing,
-    rows: int,
+    cut: Iterator[Piece],
     serving: Serving,
+    outside: Outside,
 ) -> Iterator[InferredBlock]:
-    trained, bound, last = Trained.of(fitted), fitted, None
-    fill = dict(fitted.model.joint().arrays) if missing is Missing.NAN else {}
-    for piece in pieces(rebind, blocks, rows, missing, fill):
-        if last is None or not _same_but_rows(rebind, last, piece):
+    bound: Fit | None = None
+    last: Piece | None = None
+    for piece in cut:
+        if bound is None or last is None or not _same_but_rows(rebind, last, piece):
             bound = bound_to(trained, rebind.bind(piece.arguments), held=True)
+            _require_checkable(bound.model, outside)
         else:
             again = rebind.refilled(bound.model, piece.arguments)
             bound = bound_to(trained, again, held=True)
