@@ -62,7 +62,9 @@ class SiteCalibration:
             words.append("too narrow" if low > 0 else "too wide")
         if 2.0 * np.abs(even).max() >= largest:
             words.append("biased high" if even.sum() > 0 else "biased low")
-        return " and ".join(words)
+        beyond = max((self.difference - self.upper).max(), (self.lower - self.difference).max())
+        slightly = "slightly " if beyond < 0.25 * self.upper.max() else ""
+        return slightly + " and ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain values, for JSON."""

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from amortis.diagnostics.collapse import collapse_of
 from amortis.diagnostics.diagnosis import Diagnosis, Finding, WorstRow
 from amortis.diagnostics.held_out import HeldOut, held_out_by, require_held_out
 from amortis.diagnostics.pareto import EXACT, TRUSTED, k_error
-from amortis.diagnostics.ratios import Ratios, ratios_by_row, ratios_of_whole
+from amortis.diagnostics.ratios import RATIO_DRAWS, Ratios, ratios_by_row, ratios_of_whole
 from amortis.fitting import Estimate, Fit, Gap, amortization_gap, separated
 from amortis.inference_functions import described
+from amortis.model import given_data
+from amortis.optimise import Status
 
 _SHARE = 0.01
 """Share of data with k-hat above 0.7 from which the factors count as too narrow."""
@@ -80,7 +83,7 @@ def diagnose(
         require_held_out(fitted, held_out)
     if reference is not None:
         _require_reference(fitted, reference)
-    return _diagnosis(fitted, key, draws, tolerance, held_out, reference, started)
+    return _diagnosis(fitted, key, int(draws), tolerance, held_out, reference, started)
 
 
 def _require_arguments(fitted: object, key: object, draws: int, tolerance: float) -> None:
@@ -112,7 +115,7 @@ def _diagnosis(
     unseen = None
     if held_out is not None:
         unseen = held_out_by(fitted, held_out, ratios.row_elbos, key=key, draws=draws)
-    finding = _finding(gap, ratios, tolerance, tied=model is None)
+    finding = _finding(fitted, gap, ratios, tolerance)
     return Diagnosis(
         finding=finding,
         size=fitted.model.size,
@@ -131,7 +134,10 @@ def _diagnosis(
         held_out=unseen,
         reference_gain=None if reference is None else _gain(fitted, reference, key, draws),
         unsettled=int(np.sum(~gap.settled)),
-        next_steps=_next_steps(finding, fitted, unseen, tolerance, tied=model is None),
+        next_steps=_next_steps(finding, fitted, unseen, tolerance),
+        status=fitted.status,
+        function=described(fitted.guide.inference),
+        is_start=fitted.objective is not None,
         seconds=time.perf_counter() - started,
     )
 
@@ -146,6 +152,17 @@ def _require_reference(fitted: Fit, reference: Fit) -> None:
             f"{', '.join([*theirs.globals_, *theirs.locals_])}; expected one of the same model and "
             f"data, such as amortis.refine(fitted, key=key)"
         )
+    if ours is not theirs and not _same_arrays(given_data(ours).arrays, given_data(theirs).arrays):
+        raise ArgumentError(
+            "reference was fitted to other data of the same size; expected the same data, or their "
+            "ELBOs cannot be compared: pass such as amortis.refine(fitted, key=key)"
+        )
+
+
+def _same_arrays(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    return ours.keys() == theirs.keys() and all(
+        np.array_equal(np.asarray(value), np.asarray(theirs[name])) for name, value in ours.items()
+    )
 
 
 def _gain(fitted: Fit, reference: Fit, key: RandomKey, draws: int) -> Estimate:
@@ -154,25 +171,37 @@ def _gain(fitted: Fit, reference: Fit, key: RandomKey, draws: int) -> Estimate:
     return Estimate(float(pairs.mean()), float(pairs.std(ddof=1) / math.sqrt(len(pairs))))
 
 
-def _finding(gap: Gap, ratios: Ratios, tolerance: float, *, tied: bool) -> Finding:
-    size, total = len(gap.rows), gap.total
-    if total.mean - 2.0 * total.se > tolerance * size:
+def _finding(fitted: Fit, gap: Gap, ratios: Ratios, tolerance: float) -> Finding:
+    """The first of what is wrong, in the order in which it would have to be mended."""
+    if gap.total.mean - 2.0 * gap.total.se > tolerance * len(gap.rows):
         return Finding.FUNCTION_TOO_SMALL
-    if total.mean + 2.0 * total.se > tolerance * size:
+    if not gap.is_below(tolerance):
         return Finding.UNCERTAIN
+    if np.mean(_surely_above(ratios.own_k)) > _SHARE:
+        return Finding.FAMILY_TOO_NARROW
+    if np.mean(_surely_above(ratios.row_k)) > _SHARE:
+        return Finding.FUNCTION_TOO_SMALL
+    if fitted.status is not Status.CONVERGED and not fitted.held:
+        return Finding.UNFINISHED
     # NaN, where nothing was measured, is not above.
     globals_narrow = ratios.global_k - k_error(_GLOBAL_DRAWS, ratios.global_k) > TRUSTED
-    if tied:
-        return Finding.UNITS_TIED if globals_narrow else Finding.FINE
+    if np.isnan(gap.rows).all():
+        if fitted.model.coupled and globals_narrow:
+            return Finding.UNITS_TIED
+        return Finding.FINE if ratios.global_k <= TRUSTED else Finding.NOT_MEASURED
     if (ratios.row_k == EXACT).all() and ratios.global_k == EXACT:
         return Finding.EXACT
-    if np.mean(~(ratios.row_k <= TRUSTED)) > _SHARE:
-        return Finding.FAMILY_TOO_NARROW
     return Finding.GLOBALS_TOO_NARROW if globals_narrow else Finding.FINE
 
 
+def _surely_above(k: np.ndarray) -> np.ndarray:
+    """Where k-hat exceeds what is trusted by more than its error; not where it is unknown."""
+    unit = k_error(RATIO_DRAWS, 0.0)  # the error is that times 1 + k
+    return k > (TRUSTED + unit) / (1.0 - unit)
+
+
 def _next_steps(
-    finding: Finding, fitted: Fit, unseen: HeldOut | None, tolerance: float, *, tied: bool
+    finding: Finding, fitted: Fit, unseen: HeldOut | None, tolerance: float
 ) -> tuple[str, ...]:
     function = fitted.guide.inference
     if finding is Finding.FUNCTION_TOO_SMALL:
@@ -180,14 +209,17 @@ def _next_steps(
             "amortis.refine(fitted, key=key): a factor per datum, started at the function's output"
         )
         larger = f"amortis.fit(model, key=key, tolerance={tolerance:g}): grow {described(function)}"
-        return (refine,) if tied or function.owns_rows else (refine, larger)
+        only = fitted.model.coupled or function.owns_rows or fitted.held or fitted.objective
+        return (refine,) if only else (refine, larger)
     if finding is Finding.UNCERTAIN:
         return ("amortis.diagnose(fitted, key=key, draws=...) with more draws",)
+    if finding is Finding.UNFINISHED:
+        return ("amortis.fit(model, key=key, ...) with more evaluations, draws or restarts",)
     if finding is Finding.FAMILY_TOO_NARROW:
         return ("a richer family for the locals; compare with NUTS where it finishes",)
     if finding is Finding.GLOBALS_TOO_NARROW:
         return ("a richer family for the globals; compare with NUTS where it finishes",)
-    if finding is Finding.UNITS_TIED:
+    if finding in (Finding.UNITS_TIED, Finding.NOT_MEASURED):
         return ("trust means more than sds; amortis.compare(fitted, mcmc) where NUTS finishes",)
     if unseen is not None and unseen.gap.mean - 2.0 * unseen.gap.se > tolerance:
         return ("amortis.refine(amortis.infer(fitted, x_new), key=key) for new data",)

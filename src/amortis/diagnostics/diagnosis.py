@@ -13,6 +13,7 @@ from amortis.diagnostics.held_out import HeldOut
 from amortis.diagnostics.pareto import EXACT, TRUSTED
 from amortis.diagnostics.ratios import influence_error
 from amortis.fitting import Estimate
+from amortis.optimise import Status
 
 
 class Finding(enum.Enum):
@@ -25,6 +26,8 @@ class Finding(enum.Enum):
     UNITS_TIED = "nothing is lost by the function, but units touch each other and q parts them"
     GLOBALS_TOO_NARROW = "the locals are fine, but q of the globals does not fit the posterior"
     UNCERTAIN = "the gap is too noisy to say: ask for more draws"
+    UNFINISHED = "the optimisation did not end well, so that nothing else is certain"
+    NOT_MEASURED = "nothing is lost by the function; whether q fits could not be measured here"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +66,8 @@ class Diagnosis:
         global_k: k-hat of $q(\theta)$ with the locals summed out, or of all latents together where
             units touch each other; NaN where it was not measured.
         elbo: the evidence lower bound of the fit, in nats, total.
-        evidence: log p(x) by importance weighting, a lower bound in expectation; None where it
-            was not measured.
+        evidence: log p(x) by importance weighting of the globals, with the locals summed out;
+            None where it was not measured, or where k-hat says that its mean is not to be trusted.
         worst: the data with the largest gaps.
         collapse: what each latent coordinate learns from the data.
         held_out: the same on held-out data; None if there were none.
@@ -72,6 +75,9 @@ class Diagnosis:
             None if there was none. Of `refine(fitted)` it is the gap with q(theta) optimised again.
         unsettled: data whose own optimum was not found; their gaps are lower bounds.
         next_steps: calls that would help.
+        status: how the fit ended.
+        function: the inference function of the fit, with all its choices.
+        is_start: whether its outputs are starts of steps still to be taken; see `SemiAmortized`.
         seconds: time it took.
     """
 
@@ -93,6 +99,9 @@ class Diagnosis:
     reference_gain: Estimate | None
     unsettled: int
     next_steps: tuple[str, ...]
+    status: Status
+    function: str
+    is_start: bool
     seconds: float
 
     @property
@@ -160,6 +169,9 @@ class Diagnosis:
             ),
             "unsettled": self.unsettled,
             "next_steps": list(self.next_steps),
+            "status": self.status.name,
+            "function": self.function,
+            "is_start": self.is_start,
             "seconds": self.seconds,
         }
 
@@ -209,10 +221,15 @@ def _sentences(diagnosis: Diagnosis) -> list[str]:
 
 def _held_out_sentence(held_out: HeldOut) -> str:
     gap, elbo, fitted = held_out.gap, held_out.elbo, held_out.fitted_elbo
+    bound = ""
+    if math.isfinite(elbo.mean):
+        bound = (
+            f"elbo {elbo.mean:.4g} ± {elbo.se:.1g} per datum beside {fitted.mean:.4g} ± "
+            f"{fitted.se:.1g} on the fitted; "
+        )
     return (
-        f"gap {gap.mean:.2g} ± {gap.se:.1g} per datum on {held_out.size} data; elbo "
-        f"{elbo.mean:.4g} ± {elbo.se:.1g} per datum beside {fitted.mean:.4g} ± {fitted.se:.1g} on "
-        f"the fitted; k-hat above {TRUSTED} for {held_out.untrusted}"
+        f"gap {gap.mean:.2g} ± {gap.se:.1g} per datum on {held_out.size} data; {bound}k-hat above "
+        f"{TRUSTED} for {held_out.untrusted}"
     )
 
 
@@ -229,6 +246,10 @@ def _latents_sentence(collapse: Collapse) -> str:
 
 def _notes(diagnosis: Diagnosis) -> list[str]:
     notes: list[str] = []
+    if diagnosis.is_start:
+        notes.append("the function was trained as a start of steps: refine before you use it")
+    if diagnosis.status is not Status.CONVERGED:
+        notes.append(f"the fit ended with {diagnosis.status.name}: {diagnosis.status.value}")
     if diagnosis.unsettled:
         notes.append(f"the own optimum of {diagnosis.unsettled} data was not found")
     if diagnosis.untrusted:
@@ -248,7 +269,7 @@ def _notes(diagnosis: Diagnosis) -> list[str]:
     inactive = [
         n for n, a in zip(diagnosis.collapse.names, diagnosis.collapse.active, strict=True) if not a
     ]
-    if inactive:
+    if inactive and diagnosis.size > 1:  # one datum has nothing to vary with
         more = ", …" if len(inactive) > 4 else ""
         notes.append(f"q of {', '.join(inactive[:4])}{more} hardly depends on the data")
     return notes

@@ -1,6 +1,7 @@
 """How a fit serves data that it has not seen."""
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -69,9 +70,18 @@ def require_held_out(fitted: Fit, held_out: Fit) -> None:
 
 def _units(fitted: Fit) -> set[bytes] | None:
     """What each unit's own row is, bit by bit; None where rows repeat, and so may by chance."""
-    rows = np.ascontiguousarray(np.asarray(fitted.model.inputs, np.float32))
-    found = {row.tobytes() for row in rows}
-    return found if rows.shape[1] and len(found) == len(rows) else None
+    model = fitted.model
+    rows = np.ascontiguousarray(np.asarray(model.inputs, np.float32))
+    units = [row.tobytes() for row in rows]
+    if model.members is not None:
+        values = np.asarray(model.members.values, np.float32)
+        owner = np.asarray(model.members.groups.owner)
+        order = np.lexsort([*values.T[::-1], owner])
+        starts = np.searchsorted(owner[order], np.arange(len(units) + 1))
+        each = [values[order[a:b]].tobytes() for a, b in itertools.pairwise(starts)]
+        units = [own + rest for own, rest in zip(units, each, strict=True)]
+    found = set(units)
+    return found if len(found) == len(units) and b"" not in found else None
 
 
 def held_out_by(

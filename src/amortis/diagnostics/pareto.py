@@ -14,10 +14,6 @@ EXACT = -math.inf
 ROUNDING = 1e-4
 """Log weights that spread by less than this, in nats, are equal within 32 bit."""
 
-LIGHT = 1e-2
-"""A tail whose largest weight exceeds its smallest by less than this share is light, whatever the
-shape of so little: in 32 bit it is that of rounding."""
-
 _BLOCK = 2_000_000
 
 
@@ -66,7 +62,7 @@ def _fitted(log_weights: Float[np.ndarray, "rows draws"]) -> Float[np.ndarray, "
     exceed = np.exp(largest[:, 1:]) - cut
     k = np.empty(rows)
     flat = np.ptp(usable, axis=1) < ROUNDING
-    spread = exceed[:, -1] > LIGHT * cut[:, 0]
+    spread = exceed[:, -1] > 1e-12 * cut[:, 0]
     fitted = spread & ~flat
     k[~fitted] = 0.0
     quartile = exceed[fitted, int(tail / 4 + 0.5) - 1]

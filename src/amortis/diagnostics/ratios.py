@@ -21,10 +21,12 @@ from amortis.fitting import Estimate, Fit, blocks_of, independent_noise, raw_of,
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
 
-_RATIO_DRAWS = 2048
+RATIO_DRAWS = 2048
 _FEWEST_GLOBAL_DRAWS, _MOST_GLOBAL_DRAWS = 100, 1000
 _QUADRATURE_DIMENSIONS, _RULE_POINTS = 2, 128
-_NODES = {1: 16, 2: 8}
+_GRID = {1: (65, 8.0), 2: (17, 5.6)}
+"""Points along each axis, and how far they reach, in sds of a row's best factor."""
+
 _INTEGRATED_NUMBERS = 30_000_000
 """Draws of the globals times rows times points of a rule that are spent on k-hat of the globals."""
 
@@ -90,7 +92,7 @@ def ratios_by_row(
         key: random key.
     """
     measured = _Measured(fitted, model, key)
-    for place, fresh, index in blocks_of(model, _RATIO_DRAWS * max(fitted.guide.z.dimension, 1)):
+    for place, fresh, index in blocks_of(model, RATIO_DRAWS * max(fitted.guide.z.dimension, 1)):
         measured.measure(place, fresh, index, optimal)
     return measured.ratios()
 
@@ -103,17 +105,15 @@ class _Measured:
         size, guide = model.size, fitted.guide
         self.row_k, self.own_k = np.zeros(size), np.full(size, np.nan)
         self.influence_k, self.row_elbos = np.full(size, np.nan), np.full(size, np.nan)
-        self.tail = _with_held_globals(
-            tail_draws(guide, seed_of(key, _RATIOS), _RATIO_DRAWS), model
-        )
-        points = _NODES.get(guide.z.dimension, _RULE_POINTS)
+        self.tail = _with_held_globals(tail_draws(guide, seed_of(key, _RATIOS), RATIO_DRAWS), model)
+        points = _GRID[2][0] ** 2 if guide.z.dimension == 2 else _RULE_POINTS
         spent = _INTEGRATED_NUMBERS // (size * points)
         count = max(min(spent, _MOST_GLOBAL_DRAWS), _FEWEST_GLOBAL_DRAWS)
         shared = seed_of(key, _GLOBALS)
         self.global_noise = np.asarray(
             independent_noise(guide, shared, seed_of(key), count, 0).theta
         )
-        self.integrals, self.inner_noise = np.zeros(count), 0.0
+        self.integrals, self.coarse, self.inner_noise = np.zeros(count), np.zeros(count), 0.0
 
     @property
     def parts(self) -> tuple[LatentModel, Guide, dict[str, object]]:
@@ -139,13 +139,14 @@ class _Measured:
             at_own = row_log_weights(*self.parts, own, self.tail.noise, index)
             chosen = np.asarray(at_own, np.float64).T[untrusted]
             self.own_k[place[untrusted]] = tail_k(chosen, self.tail.mass)
-        if not self.fitted.guide.global_family.is_density:
-            return
+        if not self.fitted.guide.global_family.is_density or self.fitted.held:
+            return  # points have no k-hat, and q of other data is no posterior given these
         rule = _rule(self.fitted.guide, len(place))
         # The rule is that of the best factor: of one that is far off it would miss the integrand.
         found = integrated_rows(*self.parts, own, self.global_noise, rule, index)
-        integrals, variances = (np.asarray(values, np.float64) for values in found)
+        integrals, variances, coarse = (np.asarray(values, np.float64) for values in found)
         self.integrals += integrals[:, fresh].sum(axis=1)
+        self.coarse += coarse[:, fresh].sum(axis=1)
         if self.fitted.guide.z.dimension > _QUADRATURE_DIMENSIONS:
             share = variances[:, fresh].mean(axis=0)
             self.inner_noise += float(share.sum()) / _RULE_POINTS
@@ -156,11 +157,22 @@ class _Measured:
         """What was measured."""
         evidence, global_k = None, math.nan
         is_density = self.fitted.guide.global_family.is_density
-        if is_density and self.inner_noise <= _MOST_INNER_NOISE:
+        if is_density and not self.fitted.held and self.inner_noise <= _MOST_INNER_NOISE:
             prior = np.asarray(global_log_weights(*self.parts, self.global_noise), np.float64)
             log_weights = prior + self.integrals
-            evidence, global_k = _log_mean(log_weights), float(pareto_k(log_weights))
+            global_k = float(pareto_k(log_weights))
+            # Where the largest weight is all that counts, the mean says nothing.
+            evidence = self._evidence(prior) if global_k <= TRUSTED else None
         return Ratios(self.row_k, self.own_k, self.influence_k, self.row_elbos, global_k, evidence)
+
+    def _evidence(self, prior: Float[np.ndarray, " draws"]) -> Estimate:
+        """The mean weight; its error is that of the draws, and of the grid for the locals."""
+        found = _log_mean(prior + self.integrals)
+        if self.fitted.guide.z.dimension > _QUADRATURE_DIMENSIONS:
+            return found
+        off = abs(found.mean - _log_mean(prior + self.coarse).mean)
+        # The finer grid is far better than the coarser one; a tenth of their distance is ample.
+        return Estimate(found.mean, math.hypot(found.se, 0.1 * off))
 
 
 def influence_error(k: float) -> float:
@@ -180,7 +192,13 @@ def _rule(guide: Guide, rows: int) -> Noise:
     """Points for the integral over one row's locals."""
     dimension = guide.z.dimension
     if dimension <= _QUADRATURE_DIMENSIONS:
-        points, weights = numerics.gauss_hermite(_NODES[max(dimension, 1)], dimension)
+        count, reach = _GRID[max(dimension, 1)]
+        line = np.linspace(-reach, reach, count)
+        grids = np.meshgrid(*[line] * dimension, indexing="ij")
+        points = np.stack([grid.ravel() for grid in grids], axis=1)
+        # Evenly spaced points integrate what dies out at both ends as well as any rule.
+        step = (line[1] - line[0]) ** dimension
+        weights = step * np.exp(-0.5 * np.sum(points**2, axis=1)) / (2 * np.pi) ** (dimension / 2)
         z = points[:, None, :]
     else:
         generator = np.random.default_rng(0)

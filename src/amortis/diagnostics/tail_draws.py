@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from amortis import numerics
-from amortis.diagnostics.pareto import EXACT, LIGHT, ROUNDING, shape_of, shrunk, tail_count
+from amortis.diagnostics.pareto import EXACT, ROUNDING, shape_of, shrunk, tail_count
 from amortis.guide import Guide, Noise
 
 NOMINAL_DRAWS = 100_000
@@ -17,6 +17,10 @@ NOMINAL_DRAWS = 100_000
 
 _UNSEEN = 0.3
 """Mass of the largest ratios, in expected draws among the nominal ones, that these would miss."""
+
+_LIGHT = 1e-2
+"""A tail whose largest ratio exceeds its smallest by less than this share is light, whatever the
+shape of so little: in 32 bit it is that of rounding."""
 
 _BLOCK = 4_000_000
 
@@ -37,26 +41,32 @@ def tail_draws(guide: Guide, seed: Sequence[int], draws: int) -> TailDraws:
     r"""Draws that reach the tails of q.
 
     A thousand draws from q never meet a second mode four standard deviations out, which a hundred
-    thousand do, and which is what k-hat is to warn of. Half of the draws here have their locals
-    $1 + 1/\sqrt d$ times as wide, and each counts as many times as often q would draw it.
+    thousand do, and which is what k-hat is to warn of. Half of the draws here are $1 + 1/\sqrt d$
+    times as wide, with d the dimension of locals and globals together, and each counts as many
+    times as often q would draw it.
 
     Args:
         guide: tells dimensions.
-        seed: of the globals' noise; the locals' are a low-discrepancy rule.
+        seed: pairs the globals' noise with the locals'; each is a low-discrepancy rule.
         draws: number of draws, a multiple of four.
 
     Returns:
         The draws.
     """
-    dimension = guide.z.dimension
+    spread = guide.theta.dimension if guide.global_family.is_density else 0
+    dimension = guide.z.dimension + spread
     wide = 1.0 + 1.0 / math.sqrt(max(dimension, 1))
-    half = numerics.low_discrepancy(draws // 2, dimension)
-    z = np.concatenate([half, wide * half])
-    square = np.sum(z**2, axis=1)
+    order = np.random.default_rng(seed).permutation(draws // 2)
+    half_z = numerics.low_discrepancy(draws // 2, guide.z.dimension)
+    half_theta = numerics.low_discrepancy(draws // 2, spread)[order]
+    z = np.concatenate([half_z, wide * half_z])
+    theta = np.concatenate([half_theta, wide * half_theta])
+    square = np.sum(z**2, axis=1) + np.sum(theta**2, axis=1)
     # Log density ratio of the widened normal to the standard one.
     log_ratio = 0.5 * square * (1.0 - wide**-2) - dimension * math.log(wide)
     mass = 1.0 / (0.5 + 0.5 * np.exp(log_ratio))
-    theta = np.random.default_rng(seed).standard_normal((draws, guide.theta.dimension))
+    if not spread:
+        theta = np.zeros((draws, guide.theta.dimension))
     dtype = jnp.result_type(float)
     noise = Noise(theta.astype(dtype), z[:, None, :].astype(dtype), np.ones(draws, dtype))
     return TailDraws(noise, mass / mass.sum())
@@ -115,7 +125,7 @@ def _fitted(
     below = np.cumsum(share, axis=1) < 0.25
     quartile = exceed[rows, np.minimum(below.sum(axis=1), most - 1)]
     k = np.zeros(len(usable))
-    spread = (exceed[:, -1] > LIGHT * cut) & ~flat
+    spread = (exceed[:, -1] > _LIGHT * cut) & ~flat
     k[spread] = shape_of(exceed[spread], share[spread], quartile[spread], count)
     k = np.where(flat, EXACT, shrunk(k, count))
     return np.where(finite, k, np.inf)

@@ -1,5 +1,7 @@
 """Importance ratios of a guide: row by row, and of the globals with the locals summed out."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -48,11 +50,11 @@ def integrated_rows(
     theta_noise: Float[ArrayLike, "draws d_theta"],
     rule: Noise,
     index: RowIndex | None,
-) -> tuple[Float[Array, "draws batch"], Float[Array, "draws batch"]]:
+) -> tuple[Float[Array, "draws batch"], Float[Array, "draws batch"], Float[Array, "draws batch"]]:
     r"""$\log \int p(x_n, z\mid\theta)\,dz$ by importance weighting with each row's own factor.
 
     $\log\sum_k w_k\, p(x_n, z_k\mid\theta) / q(z_k)$ with the points $z_k$ and weights $w_k$ of a
-    rule for q: for one or two latents Gauss and Hermite's, which leaves no noise.
+    rule for q: for one or two latents a grid, which leaves no noise.
 
     Args:
         model: a separable model.
@@ -64,23 +66,27 @@ def integrated_rows(
         index: positions of the rows; None for all.
 
     Returns:
-        The logarithms, and the relative variances of the weights, from which the noise follows of
-        rules that have some.
+        The logarithms; the relative variances of the weights, from which the noise follows of
+        rules that have some; and the logarithms by every second point, from which follows how
+        good a grid is.
     """
     rows = model.data if index is None else model.rows(index)
     log_weight = jnp.log(jnp.asarray(rule.weight))
 
-    def at(theta_one: Float[Array, " d_theta"]) -> tuple[Array, Array]:
+    def at(theta_one: Float[Array, " d_theta"]) -> tuple[Array, Array, Array]:
         def ratio(z_one: Float[Array, "rows d_z"]) -> Float[Array, " batch"]:
             theta, z = guide.sample(variational, raw, Noise(theta_one, z_one, jnp.ones(())))
             _, log_q = guide.log_density(variational, raw, theta, z)
             return model.log_terms(theta, z, rows).local - log_q
 
         ratios = jax.vmap(ratio)(jnp.asarray(rule.z)) + log_weight[:, None]
+        # Far out a density may overflow where it is next to nothing.
+        ratios = jnp.where(jnp.isnan(ratios), -jnp.inf, ratios)
         total = jax.nn.logsumexp(ratios, axis=0)
         points = log_weight.shape[0]
         second = jax.nn.logsumexp(2.0 * ratios + jnp.log(float(points)), axis=0)
-        return total, jnp.expm1(jnp.maximum(second - 2.0 * total, 0.0))
+        coarse = jax.nn.logsumexp(ratios[::2], axis=0) + math.log(2.0)
+        return total, jnp.expm1(jnp.maximum(second - 2.0 * total, 0.0)), coarse
 
     return jax.lax.map(at, jnp.asarray(theta_noise))
 

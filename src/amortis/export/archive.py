@@ -120,6 +120,12 @@ def _with_function(
 
 
 def _bound(contents: Contents, model: LatentModel) -> Fit:
+    if contents.updated:
+        raise ArgumentError(
+            "the fit was made by update, with q of an earlier fit for its prior, which the archive "
+            "does not hold; expected no data: pass the model alone, amortis.load(path, model), and "
+            "infer or update from what that returns"
+        )
     require_same_data(contents.data, model)
     bound = bound_to(contents.trained, model, contents.held)
     return dataclasses.replace(bound, capacity=contents.capacity)

@@ -27,9 +27,9 @@ from amortis.export.fingerprint import fingerprint
 from amortis.export.form_plain import form_from_plain, form_to_plain
 from amortis.export.malformed import Malformed
 from amortis.export.plain_values import entry, of_kind, size, sizes, texts
-from amortis.fitting import Capacity, Fit, Trained
+from amortis.fitting import Capacity, Fit, InheritedRebind, Trained
 from amortis.guide import Guide, SiteLayout, Standardizer
-from amortis.inference_functions import FunctionShape
+from amortis.inference_functions import FunctionShape, SetNetwork
 from amortis.model import ArgumentForm, Inputs, Membership, Rebind, Series
 from amortis.numerics import Groups
 from amortis.optimise import History, Status
@@ -44,6 +44,7 @@ class Contents:
     Attributes:
         trained: what the fit has learned.
         held: whether its globals come from other data.
+        updated: whether q of an earlier fit was its prior; that is not in the archive.
         function: name of the model's function; None where the model was not one of NumPyro.
         local: the name of the local plate or site that the user gave, if any.
         form: what the data looked like; None where the model was not one of NumPyro.
@@ -54,6 +55,7 @@ class Contents:
 
     trained: Trained
     held: bool
+    updated: bool
     function: str | None
     local: str | None
     form: ArgumentForm | None
@@ -75,10 +77,14 @@ def contents_of(fitted: Fit) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         ArgumentError: a family, inference function or activation that is not this library's.
     """
     trained, guide, rebind = Trained.of(fitted), fitted.guide, fitted.model.rebind
+    updated = isinstance(rebind, InheritedRebind)
+    while isinstance(rebind, InheritedRebind):
+        rebind = rebind.inner
     known = rebind if isinstance(rebind, Rebind) else None
     plain = {
         "status": fitted.status.name,
         "held": fitted.held,
+        "updated": updated,
         "function": None if known is None else _name(known.function),
         "local": None if known is None else known.local,
         "form": None if known is None else form_to_plain(known.form),
@@ -141,6 +147,7 @@ def contents_from(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
     return Contents(
         trained=trained,
         held=entry(plain, "held", bool),
+        updated=entry(plain, "updated", bool),
         function=_optional_text("function", plain.get("function")),
         local=_optional_text("local", plain.get("local")),
         form=None if plain.get("form") is None else form_from_plain(plain["form"]),
@@ -160,7 +167,6 @@ def _guide(
     sizes_of = entry(plain, "shape", dict)
     wanted = [field.name for field in dataclasses.fields(FunctionShape)]
     shape = FunctionShape(**{name: size(name, sizes_of.get(name)) for name in wanted})
-    groups = entry(plain, "reads", dict).get("members") is not None
     global_family = family_from_plain(plain.get("global_family"))
 
     def blank(key: RandomKey) -> dict[str, Any]:
@@ -172,7 +178,7 @@ def _guide(
             z=z,
             standardize=Standardizer.idle(
                 shape.columns,
-                shape.members if groups else None,
+                shape.members if isinstance(inference, SetNetwork) else None,
                 inference.closed_under_linear_maps,
             ),
             contexts=None,

@@ -9,10 +9,11 @@ from amortis.model import ArgumentForm, ArgumentLeaf
 
 def form_to_plain(form: ArgumentForm) -> list[Any]:
     """Names, dtypes, axes, and shapes of rows."""
-    return [
-        [leaf.name, leaf.dtype, leaf.axes, None if leaf.row is None else list(leaf.row)]
-        for leaf in form.leaves
-    ]
+    return [[leaf.name, leaf.dtype, leaf.axes, _row(leaf), leaf.value] for leaf in form.leaves]
+
+
+def _row(leaf: ArgumentLeaf) -> list[int] | None:
+    return None if leaf.row is None else list(leaf.row)
 
 
 def form_from_plain(plain: object) -> ArgumentForm:
@@ -27,12 +28,13 @@ def form_from_plain(plain: object) -> ArgumentForm:
 
 def _leaf(plain: object) -> ArgumentLeaf:
     values: list[Any] = of_kind("form", plain, list)
-    if len(values) != 4:
+    if len(values) != 5:
         raise Malformed("has a manifest whose 'form' is none")
-    name, dtype, axes, row = values
+    name, dtype, axes, row, value = values
     return ArgumentLeaf(
         of_kind("form", name, str),
         None if dtype is None else of_kind("form", dtype, str),
         size("form", axes),
         None if row is None else sizes("form", row),
+        None if value is None else of_kind("form", value, float),
     )

@@ -17,7 +17,7 @@ from amortis.fitting.record import Fit
 from amortis.fitting.refine import refine
 from amortis.fitting.row_optima import optimal_rows, row_blocks, row_noise
 from amortis.fitting.trained import Trained
-from amortis.fitting.update import update
+from amortis.fitting.update import InheritedRebind, update
 
 __all__ = [
     "Capacity",
@@ -25,6 +25,7 @@ __all__ = [
     "Estimate",
     "Fit",
     "Gap",
+    "InheritedRebind",
     "Trained",
     "amortization_gap",
     "blocks_of",

@@ -19,7 +19,7 @@ from amortis.objectives import AbstractGradient, NegativeElbo
 from amortis.optimise import AbstractMethod, FixedDraws, History, Monitor, minimise
 
 _MOST_SIZES = 6
-_GAP_DRAWS, _MOST_GAP_DRAWS, _COMPARED_DRAWS = 128, 8192, 256
+_GAP_DRAWS, _MOST_GAP_DRAWS, _COMPARED_DRAWS = 128, 2048, 256
 _FIXED_TOLERANCE = 1e-3
 
 
@@ -61,7 +61,7 @@ def to_tolerance(
         size_key = jax.random.fold_in(key, size)
         gap = _certain_gap(current, size_key, tolerance)
         steps.append(_step(current, gap, started))
-        if _is_below(gap, tolerance):
+        if gap.is_below(tolerance):
             return _with(current, Capacity(tolerance, True, False, tuple(steps)))
         if current.model.coupled or current.guide.inference.owns_rows:
             return _refined(current, size_key, tolerance, steps, started)
@@ -73,17 +73,13 @@ def to_tolerance(
     return _with(best, Capacity(tolerance, False, False, tuple(steps)))
 
 
-def _is_below(gap: Gap, tolerance: float) -> bool:
-    return gap.per_datum.mean + 2.0 * gap.per_datum.se <= tolerance
-
-
 def _certain_gap(fitted: Fit, key: RandomKey, tolerance: float) -> Gap:
     """The gap, with as many draws as it takes to tell on which side of the tolerance it is."""
     draws = _GAP_DRAWS
     while True:
         gap = amortization_gap(fitted, key=key, draws=draws)
-        mean, se = gap.per_datum.mean, gap.per_datum.se
-        if abs(mean - tolerance) > 2.0 * se or draws >= _MOST_GAP_DRAWS:
+        above = gap.per_datum.mean - 2.0 * gap.per_datum.se > tolerance
+        if above or gap.is_below(tolerance) or draws >= _MOST_GAP_DRAWS:
             return gap
         draws *= 4
 
@@ -147,7 +143,7 @@ def _refined(
     refined = refine(fitted, key=key)
     gap = _certain_gap(refined, key, tolerance)
     steps = [*steps, _step(refined, gap, started)]
-    below = _is_below(gap, tolerance)
+    below = gap.is_below(tolerance)
     history = _joined(fitted.history, refined.history)
     refined = dataclasses.replace(refined, history=history)
     return _with(refined, Capacity(tolerance, below, True, tuple(steps)))

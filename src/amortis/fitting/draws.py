@@ -67,6 +67,7 @@ def over_draws(
     Returns:
         What the function returns, with a first axis of draws.
     """
+    draws = int(draws)  # one of NumPy's would be traced
     per_block = max(BLOCK_NUMBERS // fitted.numbers_per_draw, 1)
     blocks: list[dict[str, np.ndarray]] = []
     for i, start in enumerate(range(0, draws, per_block)):

@@ -1,5 +1,6 @@
 """`fit`: from a model to an amortized posterior."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -120,7 +121,8 @@ def _composed(
     make_loss = NegativeElbo if objective is None else objective.loss
     gradient = choose_gradient(method) if given.gradient is None else given.gradient
     loss = make_loss(model, guide, gradient)
-    return _from_finite_start(loss, method, key, restarts, given.monitor)
+    fitted = _from_finite_start(loss, method, key, restarts, given.monitor)
+    return dataclasses.replace(fitted, objective=objective)
 
 
 def _require_numbers(restarts: int, tolerance: float | None, objective: object) -> None:

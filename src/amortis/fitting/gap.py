@@ -12,7 +12,15 @@ from amortis.fitting.estimate import Estimate
 from amortis.fitting.held_table import table_at, with_globals_held
 from amortis.fitting.paired import antithetic_noise, mean_and_se, paired_gains, seed_of
 from amortis.fitting.record import Fit
-from amortis.fitting.row_optima import optimal_rows, row_blocks, row_noise
+from amortis.fitting.row_optima import (
+    OPTIMISED_DRAWS,
+    POLISHED_DRAWS,
+    optimal_rows,
+    polished_rows,
+    polishing_noise,
+    row_blocks,
+    row_noise,
+)
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel, by_unit
 from amortis.objectives import ClosedFormEntropy, elbo_draws
@@ -30,6 +38,9 @@ class Gap:
         row_ses: standard errors of those.
         optimal: raw parameters of the factors found, one row per datum.
         settled: whether the search for each came to rest; if not its gap is a lower bound.
+        claimed: what the factors found gain on the draws that they were found on, in nats, total.
+            An optimum fits its draws, so that the true gap is between `total` and this, but for
+            noise.
     """
 
     total: Estimate
@@ -37,6 +48,21 @@ class Gap:
     row_ses: Float[np.ndarray, " rows"]
     optimal: Float[np.ndarray, "rows raw"]
     settled: Bool[np.ndarray, " rows"]
+    claimed: float
+
+    def is_below(self, tolerance: float) -> bool:
+        """Whether the gap is certified to be below so many nats per datum.
+
+        By two standard errors, and by what the optima claim for themselves; a gap that is negative
+        beyond its noise says that the optima are none.
+        """
+        size, total = len(self.rows), self.total
+        surely = total.mean + 2.0 * total.se <= tolerance * size
+        return surely and self.claimed <= tolerance * size and not self.is_impossible(tolerance)
+
+    def is_impossible(self, tolerance: float) -> bool:
+        """Whether the optima do worse than the function by more than noise and tolerance."""
+        return self.total.mean + 4.0 * self.total.se < -0.5 * tolerance * len(self.rows)
 
     @property
     def per_datum(self) -> Estimate:
@@ -53,8 +79,8 @@ def separated(fitted: Fit) -> LatentModel | None:
     """
     if fitted.model.separable:
         return fitted.model
-    means, _ = fitted.local_moments()
-    return by_unit(fitted.model, fitted.guide.z.split(means))
+    means, sds = (fitted.guide.z.split(moment) for moment in fitted.local_moments())
+    return by_unit(fitted.model, means, sds)
 
 
 def amortization_gap(fitted: Fit, *, key: RandomKey, draws: int) -> Gap:
@@ -81,10 +107,14 @@ def amortization_gap(fitted: Fit, *, key: RandomKey, draws: int) -> Gap:
     rows, ses, settled = np.zeros(size), np.zeros(size), np.zeros(size, bool)
     optimal = np.zeros((size, fitted.guide.shape.outputs), np.float32)
     guide = fitted.guide.factors()
+    many = polishing_noise(guide, max(POLISHED_DRAWS, 16 * draws))
+    per_row = (OPTIMISED_DRAWS if many is None else np.size(many.weight)) * guide.z.dimension
+    claimed = 0.0
     parts = (model, guide, {"globals": fitted.variational["globals"]})
-    for place, fresh, index in blocks_of(model, 256 * max(fitted.guide.z.dimension, 1)):
+    for place, fresh, index in blocks_of(model, max(per_row, OPTIMISED_DRAWS)):
         raw = raw_of(fitted.guide, fitted.variational, index)
         found = optimal_rows(*parts, raw, row_noise(guide, key, len(place)), index)
+        found = polished_rows(*parts, raw, many, index, found)
         block = int(place[0])
         own = seed_of(key, _GAP, 1 + block)
         noise = antithetic_noise(guide, seed_of(key, _GAP), own, pairs, len(place))
@@ -93,8 +123,9 @@ def amortization_gap(fitted: Fit, *, key: RandomKey, draws: int) -> Gap:
         totals += gains[:, fresh].sum(axis=1)
         settled[place] = np.asarray(found.settled)
         optimal[place] = np.asarray(found.raw)
+        claimed += float(np.asarray(found.claimed, np.float64)[fresh].sum())
     mean, se = mean_and_se(totals)
-    return Gap(Estimate(float(mean), float(se)), rows, ses, optimal, settled)
+    return Gap(Estimate(float(mean), float(se)), rows, ses, optimal, settled, claimed)
 
 
 def blocks_of(
@@ -138,7 +169,9 @@ def _of_whole(fitted: Fit, key: RandomKey, draws: int) -> Gap:
     unknown = np.full(size, np.nan)
     optimal = np.asarray(raw_of(best.guide, best.variational, None))
     settled = np.full(size, best.status.name == "CONVERGED")
-    return Gap(Estimate(float(mean), float(se)), unknown, unknown, optimal, settled)
+    # Where units touch, the draws of the search grow until they agree with fresh ones.
+    total = Estimate(float(mean), float(se))
+    return Gap(total, unknown, unknown, optimal, settled, total.mean)
 
 
 @eqx.filter_jit

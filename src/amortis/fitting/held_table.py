@@ -30,7 +30,7 @@ def table_at(fitted: Fit) -> Fit:
         "globals": fitted.variational["globals"],
         "locals": old.fitted_raw(fitted.variational, None) - guide.offset,
     }
-    return dataclasses.replace(fitted, guide=guide, variational=start)
+    return dataclasses.replace(fitted, guide=guide, variational=start, objective=None)
 
 
 def with_globals_held(

@@ -17,7 +17,7 @@ from amortis.fitting.draws import BLOCK_NUMBERS, Fitted, constrained, independen
 from amortis.fitting.estimate import Estimate
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
-from amortis.objectives import StickTheLanding, elbo_draws
+from amortis.objectives import SemiAmortized, StickTheLanding, elbo_draws
 from amortis.optimise import History, Status
 
 _MOMENT_POINTS = 512
@@ -34,6 +34,8 @@ class Fit(eqx.Module):
         history: the objective over time, as the optimiser saw it.
         held: whether $q(\theta)$ comes from other data than the model's, as after `infer`.
         capacity: the sizes of inference function that were tried, where a tolerance was asked for.
+        objective: what was maximised in place of the ELBO; after `SemiAmortized()` the function's
+            outputs are starts, and `refine` takes the steps that they were made for.
     """
 
     model: LatentModel
@@ -43,6 +45,7 @@ class Fit(eqx.Module):
     history: History = eqx.field(static=True)
     held: bool = eqx.field(static=True, default=False)
     capacity: Capacity | None = eqx.field(static=True, default=None)
+    objective: SemiAmortized | None = eqx.field(static=True, default=None)
 
     @property
     def parameters(self) -> int:
@@ -88,7 +91,7 @@ class Fit(eqx.Module):
         """
         require_key(key)
         require_count("number of", "draws", draws, "ask for more")
-        pairs = (draws + 1) // 2
+        pairs = (int(draws) + 1) // 2
         per_block = max(BLOCK_NUMBERS // (2 * self.arrays.numbers_per_draw), 1)
         values: list[np.ndarray] = []
         for i, start in enumerate(range(0, pairs, per_block)):

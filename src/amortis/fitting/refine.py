@@ -14,13 +14,22 @@ from amortis._require import require_callable, require_key, require_kind
 from amortis._types import RandomKey
 from amortis.fitting.choose import choose_gradient, choose_method
 from amortis.fitting.held_table import table_at, with_globals_held
+from amortis.fitting.paired import antithetic_noise, paired_gains, seed_of
 from amortis.fitting.record import Fit
-from amortis.fitting.row_optima import OPTIMISED_DRAWS, optimal_rows, row_blocks, row_noise
+from amortis.fitting.row_optima import (
+    OPTIMISED_DRAWS,
+    optimal_rows,
+    polished_rows,
+    polishing_noise,
+    row_blocks,
+    row_noise,
+)
 from amortis.inference_functions import Table
 from amortis.objectives import NegativeElbo
 from amortis.optimise import AbstractMethod, Monitor, minimise
 
 _COMPARED_DRAWS = 256
+_COMPARED = 6  # what noise is for
 
 
 def refine(
@@ -51,7 +60,7 @@ def refine(
 
     Returns:
         A fit with `Table()` as its inference function. Where it did not gain on common fresh draws,
-        its factors are the function's outputs.
+        row by row if rows are refined apart, its factors are the function's outputs.
 
     Raises:
         ArgumentError: something other than a fit, a key of the old kind, positions that are not in
@@ -80,7 +89,11 @@ def refine(
 
 def _positions(fitted: Fit, rows: ArrayLike | Sequence[Any]) -> Int[np.ndarray, " some"]:
     found, size = np.asarray(rows), fitted.model.size
-    if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
+    if found.size == 0:
+        raise ArgumentError(
+            "rows is empty; expected positions of data, as in rows=[3, 17]: keep the fit as it is"
+        )
+    if found.ndim != 1 or found.dtype.kind not in "iu":
         raise ArgumentError(
             f"rows has shape {found.shape} and type {found.dtype}; expected positions of data, as "
             f"in rows=[3, 17]"
@@ -113,20 +126,30 @@ def _elbo(fitted: Fit, key: RandomKey) -> float:
 
 
 def _by_row(table: Fit, key: RandomKey, chosen: Int[np.ndarray, " some"] | None) -> Fit:
-    """The optimum of every row, or of some, block by block, with the globals as they are."""
+    """The optimum of every row, or of some, block by block, with the globals as they are.
+
+    A row whose optimum does not gain on fresh draws keeps what it had.
+    """
     model, guide, start = table.model, table.guide, table.variational
-    locals_ = np.array(start["locals"])
-    for index in _blocks(table, chosen):
+    parts = (model, guide.factors(), {"globals": start["globals"]})
+    locals_, many = np.array(start["locals"]), polishing_noise(guide)
+    for index in _blocks(table, chosen, 0 if many is None else np.size(many.weight)):
         place = np.arange(model.size) if index is None else np.asarray(index)
         raw = guide.fitted_raw(start, index)
-        noise = row_noise(guide, key, len(place))
-        found = optimal_rows(model, guide, start, raw, noise, index)
-        locals_[place] = np.asarray(found.raw - guide.offset)
+        found = optimal_rows(*parts, raw, row_noise(guide, key, len(place)), index)
+        best = polished_rows(*parts, raw, many, index, found).raw
+        seeds = seed_of(key, _COMPARED), seed_of(key, _COMPARED, 1 + int(place[0]))
+        fresh = antithetic_noise(guide, *seeds, _COMPARED_DRAWS // 2, len(place))
+        gained = np.asarray(paired_gains(*parts, raw, best, fresh, index)).mean(axis=0) > 0.0
+        kept = jnp.where(jnp.asarray(gained)[:, None], best, raw)
+        locals_[place] = np.asarray(kept - guide.offset)
     return dataclasses.replace(table, variational={**start, "locals": jnp.asarray(locals_)})
 
 
-def _blocks(table: Fit, chosen: Int[np.ndarray, " some"] | None) -> list[jnp.ndarray | None]:
-    per_row = OPTIMISED_DRAWS * max(table.guide.z.dimension, 1)
+def _blocks(
+    table: Fit, chosen: Int[np.ndarray, " some"] | None, most_draws: int
+) -> list[jnp.ndarray | None]:
+    per_row = max(OPTIMISED_DRAWS, most_draws) * max(table.guide.z.dimension, 1)
     blocks = row_blocks(table.model, per_row)
     if chosen is None:
         return blocks

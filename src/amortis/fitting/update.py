@@ -35,7 +35,7 @@ _SAME = 1e-3
 
 
 def update(
-    fitted: Fit,
+    fitted: Fit | Trained,
     model: LatentModel,
     *,
     key: RandomKey,
@@ -55,7 +55,8 @@ def update(
     in the first fit.
 
     Args:
-        fitted: a fit whose globals have a density, of a model whose units stand alone.
+        fitted: a fit whose globals have a density, of a model whose units stand alone; or what
+            `load` has read of one, whose prior is then taken to be that of `model`.
         model: the same model, bound to the new data.
         key: random key.
         optimiser: how to optimise; chosen from the new data's size if left out.
@@ -89,15 +90,18 @@ def update(
     References:
         Broderick et al., *Streaming Variational Bayes* (2013).
     """
-    require_kind("fitted", fitted, Fit, "amortis.fit(model, key=key)")
+    require_kind("fitted", fitted, Fit | Trained, "amortis.fit(model, key=key)")
     require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x_new)")
     require_key(key)
     if monitor is not None:
         require_callable("monitor", monitor)
-    _require_updatable(fitted)
-    bound = bound_to(Trained.of(fitted), model, held=False)
+    trained = Trained.of(fitted) if isinstance(fitted, Fit) else fitted
+    _require_density(trained)
+    bound = bound_to(trained, model, held=False)
     _require_separable(bound.model)
-    _require_same_prior(fitted, bound.model)
+    if isinstance(fitted, Fit):
+        _require_own(fitted)
+        _require_same_prior(fitted, bound.model)
     inherited = _Inherited(
         fitted.guide.global_family, fitted.guide.theta, fitted.variational["globals"]
     )
@@ -124,13 +128,17 @@ def _continued(
     return Fit(bound.model, bound.guide, outcome.parameters, outcome.status, outcome.history)
 
 
-def _require_updatable(fitted: Fit) -> None:
+def _require_density(fitted: Trained) -> None:
     if not fitted.guide.global_family.is_density:
         raise ArgumentError(
             f"the fit has {type(fitted.guide.global_family).__name__}() globals, which have no "
             f"density to take the prior's place; expected a fit with one: fit with "
             f"globals_=amortis.DiagonalNormal()"
         )
+
+
+def _require_own(fitted: Fit) -> None:
+    """Refuse q(theta) that has not seen the fit's data, and units that touch each other."""
     if fitted.held:
         raise ArgumentError(
             "the fit came from infer, whose q of the globals has not seen its data; expected one "
@@ -181,7 +189,7 @@ class _Inherited(eqx.Module):
         """The model with this factor in the place of its prior; bound again, it keeps it."""
         old, rebind = model.rebind, None
         if isinstance(old, AbstractRebind):
-            rebind = _Rebind(old.form, old.by_rows, old, self)
+            rebind = InheritedRebind(old.form, old.by_rows, old, self)
         density = InheritedDensity(model.density, self)
         return dataclasses.replace(model, density=density, rebind=rebind)
 
@@ -218,7 +226,7 @@ class InheritedDensity(AbstractDensity):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Rebind(AbstractRebind):
+class InheritedRebind(AbstractRebind):
     """Binds an updated model to other data, with the same factor in the prior's place."""
 
     form: ArgumentForm

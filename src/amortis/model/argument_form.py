@@ -12,12 +12,17 @@ from amortis.model.arguments import Arguments, is_array
 
 @dataclasses.dataclass(frozen=True)
 class ArgumentLeaf:
-    """One argument: its dtype if it is an array, axes, and what follows the axis of rows."""
+    """One argument: its dtype if it is an array, axes, what follows the axis of rows.
+
+    Of a single real number the value is kept: a function that was fitted with one standard
+    deviation is wrong for another, and cannot know of it.
+    """
 
     name: str
     dtype: str | None
     axes: int
     row: tuple[int, ...] | None
+    value: float | None = None
 
     @property
     def shape(self) -> str:
@@ -101,12 +106,27 @@ class ArgumentForm:
 
 def _leaf(name: str, leaf: Any, rows: int | None) -> ArgumentLeaf:
     if not is_array(leaf):
-        return ArgumentLeaf(name, None, 0, None)
+        return ArgumentLeaf(name, None, 0, None, _real(leaf))
     along = rows is not None and leaf.ndim > 0 and leaf.shape[0] == rows
-    return ArgumentLeaf(name, str(leaf.dtype), leaf.ndim, tuple(leaf.shape[1:]) if along else None)
+    row = tuple(leaf.shape[1:]) if along else None
+    return ArgumentLeaf(name, str(leaf.dtype), leaf.ndim, row, _real(leaf))
+
+
+def _real(leaf: Any) -> float | None:
+    """The value of a single real number, in 32 bit, so that its type does not matter."""
+    if isinstance(leaf, bool | int) or (not is_array(leaf) and not isinstance(leaf, float)):
+        return None
+    array = np.asarray(leaf)
+    return float(np.float32(array)) if array.ndim == 0 and array.dtype.kind == "f" else None
 
 
 def _require_shape(leaf: ArgumentLeaf, value: Any) -> None:
+    if leaf.value is not None and _real(value) not in (None, leaf.value):
+        raise DataError(
+            f"{leaf.name} is {_real(value):.6g}, but was {leaf.value:.6g} when the model was "
+            f"fitted, and the function does not read it; expected the same: fit again, with one "
+            f"value per row if it is to vary"
+        )
     shape = np.shape(value) if is_array(value) else None
     if leaf.dtype is None or leaf.axes == 0:
         if shape:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,10 +14,13 @@ from amortis.model.checks import random_values
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.structure import Joint, Kind
 
-_NODES = 6
-"""Points on a line; exact where a unit's term is a polynomial of degree twelve along it."""
+_NODES, _REFERENCE = (6, 16, 48), 128
+"""Points on a line, of which the fewest are taken that agree with many; six are exact where a
+unit's term is a polynomial of degree twelve along it."""
 
-_TOLERANCE = 1e-3
+_FARTHEST, _TOLERANCE = (2.0, 7.0), 1e-3
+"""How far from the reference lines are tried, in sds, and how well they have to agree, in nats
+and relative."""
 
 
 class PathDensity(AbstractDensity):
@@ -29,10 +33,12 @@ class PathDensity(AbstractDensity):
     Attributes:
         whole: the density of all units.
         reference: m, by site; what does not depend on the locals counts there.
+        nodes: points of Gauss and Legendre's rule on each line.
     """
 
     whole: AbstractDensity
     reference: dict[str, Array]
+    nodes: int = eqx.field(static=True)
 
     def log_terms(self, theta: Sites, z: Sites, rows: Rows) -> LogTerms:
         move = {name: value - self.reference[name] for name, value in z.items()}
@@ -50,7 +56,7 @@ class PathDensity(AbstractDensity):
             ]
             return sum(by_unit[1:], by_unit[0])
 
-        nodes, weights = _rule()
+        nodes, weights = _rule(self.nodes)
         slopes = jax.lax.map(slope, jnp.asarray(nodes))
         base = self.whole.log_terms(theta, self.reference, rows)
         prior = base.prior + jnp.sum(base.local)
@@ -69,34 +75,60 @@ class PathDensity(AbstractDensity):
         return self.whole.bound_call(data)
 
 
-def _rule() -> tuple[np.ndarray, np.ndarray]:
+def _rule(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss and Legendre's rule on [0, 1]."""
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = np.polynomial.legendre.leggauss(count)
     dtype = jnp.result_type(float)
     return (0.5 * (nodes + 1.0)).astype(dtype), (0.5 * weights).astype(dtype)
 
 
-def by_unit(model: LatentModel, reference: Sites) -> LatentModel | None:
+def by_unit(model: LatentModel, reference: Sites, spread: Sites) -> LatentModel | None:
     """The model with one term per unit, all units at once.
 
     Args:
         model: any model.
         reference: unconstrained locals by site from which lines start, such as means under q.
+        spread: how far they may end, such as standard deviations under q.
 
     Returns:
         The model itself where its units can be evaluated apart; one whose terms are line integrals
-        where units do not touch; None where they do, or where integrals do not give the whole, as
-        behind a jump.
+        where units do not touch; None where they do, or where integrals along lines of a few sds
+        do not give the whole, as behind a jump.
     """
     if model.separable:
         return model
     if model.verdict is None or model.verdict.kind in (Kind.COUPLED, Kind.UNKNOWN):
         return None
-    density = PathDensity(model.density, dict(reference))
-    apart = dataclasses.replace(model, density=density)
-    theta, z = random_values(model, seed=1, scale=0.5)
-    shifted = {name: reference[name] + z[name] for name in z}
-    whole, parts = (float(m.log_joint(theta, shifted)) for m in (model, apart))
-    small = float(apart.log_joint(theta, dict(reference)))
-    close = abs(whole - parts) <= _TOLERANCE * max(abs(whole - small), 1.0) + 1e-5 * abs(whole)
-    return apart if close else None
+    theta, _ = random_values(model, seed=1, scale=0.5)
+    ends = [
+        {n: reference[n] + farthest * sign * spread[n] for n in reference}
+        for farthest in _FARTHEST
+        for sign in (1.0, -1.0)
+    ]
+    best = _with_lines(model, reference, _REFERENCE)
+    wanted = [_terms(best, theta, z) for z in ends]
+    # What all lines together say of the whole: a jump is on none of them.
+    small = float(model.log_joint(theta, dict(reference)))
+    for z, terms in zip(ends, wanted, strict=True):
+        step = float(model.log_joint(theta, z)) - small
+        if not np.isclose(terms.sum(), step, _TOLERANCE, _TOLERANCE + 1e-5 * abs(small)):
+            return None
+    for count in _NODES:
+        apart = _with_lines(model, reference, count)
+        pairs = zip(ends, wanted, strict=True)
+        if all(np.allclose(_terms(apart, theta, z), w, _TOLERANCE, _TOLERANCE) for z, w in pairs):
+            return apart
+    return None
+
+
+def _with_lines(model: LatentModel, reference: Sites, count: int) -> LatentModel:
+    return dataclasses.replace(model, density=PathDensity(model.density, dict(reference), count))
+
+
+@eqx.filter_jit
+def _local(model: LatentModel, theta: Sites, z: Sites) -> Array:
+    return model.log_terms(theta, z).local
+
+
+def _terms(model: LatentModel, theta: Sites, z: Sites) -> np.ndarray:
+    return np.asarray(_local(model, theta, z), np.float64)

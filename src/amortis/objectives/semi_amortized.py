@@ -24,8 +24,8 @@ class SemiAmortized(eqx.Module):
     $\lambda_0 = f_\phi(w_n)$, $\lambda_{t+1} = \lambda_t + \eta F(\lambda_t)^{-1}
     \nabla_\lambda \mathcal{L}_n(\lambda_t;\hat\theta)$ with F the Fisher information of the
     factor, and $\sum_n\mathcal{L}_n(\lambda_K)$ is maximised over $\phi$ and $\hat\theta$ with
-    gradients through the steps. Natural steps have no scale, so that $\eta$ needs no tuning: at one
-    a Gaussian row is solved at once.
+    gradients through the steps. Natural steps have no scale, so that $\eta$ needs no tuning from
+    model to model; they are at most two standard deviations long.
 
     The fit that comes out has the function itself; `refine` takes the steps, to their end.
 

@@ -9,6 +9,7 @@ from amortis._errors import ArgumentError
 from amortis._require import require_kind, shown
 from amortis.diagnostics import Diagnosis
 from amortis.fitting import Fit
+from amortis.inference_functions import described
 from amortis.report.calibration_series import CalibrationLike
 from amortis.structure import Verdict
 
@@ -29,6 +30,12 @@ def require_records(
             raise ArgumentError(
                 f"the diagnosis is of {diagnosis.size} rows and the fit of {size}; expected a "
                 f"diagnosis of this fit: pass amortis.diagnose(fit, key=key)"
+            )
+        if diagnosis.function != described(fitted.guide.inference):
+            raise ArgumentError(
+                f"the diagnosis is of a fit with {diagnosis.function}, this one has "
+                f"{described(fitted.guide.inference)}; expected a diagnosis of this fit: pass "
+                f"amortis.diagnose(fit, key=key)"
             )
     if verdict is not None:
         require_kind("verdict", verdict, Verdict, "amortis.check(model, x)")

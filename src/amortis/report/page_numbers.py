@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from amortis.diagnostics import Diagnosis
+from amortis.diagnostics import Diagnosis, HeldOut
 from amortis.fitting import Estimate, Fit
 from amortis.report.diagnosis_series import rows_are_measured
 from amortis.report.elbo_series import function_label, last_objective
@@ -108,14 +108,38 @@ def _diagnosis_rows(diagnosis: Diagnosis) -> list[list[Child]]:
             )
         )
         rows.append(number_row("largest k-hat of a row", float(np.nanmax(k)), "no unit", ""))
-    global_k = diagnosis.global_k
-    meaning = "0.7 is the limit; the rows' latents are integrated out"
-    rows.append(number_row("k-hat of the globals", float(global_k), "no unit", meaning))
+    if diagnosis.by_row:
+        meaning = "0.7 is the limit; the rows' latents are integrated out"
+        name = "k-hat of the globals"
+    else:
+        meaning = "0.7 is the limit; the units touch, so that none can be looked at alone"
+        name = "k-hat of all latents together"
+    rows.append(number_row(name, float(diagnosis.global_k), "no unit", meaning))
+    if diagnosis.influential:
+        meaning = "rows that the globals hang on: does the model fit them?"
+        rows.append(number_row("influential rows", diagnosis.influential, "rows", meaning))
+    if diagnosis.reference_gain is not None:
+        meaning = "ELBO of the diagnosis's reference less this fit's, on common draws"
+        rows.append(estimate_row("reference ahead by", diagnosis.reference_gain, meaning))
+    if diagnosis.held_out is not None:
+        rows += _held_out_rows(diagnosis.held_out)
     if diagnosis.unsettled:
         meaning = "rows whose own optimum was not found: their gaps are lower bounds"
         rows.append(number_row("unsettled rows", diagnosis.unsettled, "rows", meaning))
     meaning = "of the diagnosis"
     rows.append(number_row("time of the diagnosis", diagnosis.seconds, "seconds", meaning))
+    return rows
+
+
+def _held_out_rows(held_out: HeldOut) -> list[list[Child]]:
+    of = f"of {held_out.size:,} held-out rows, with the globals' factor held"
+    rows = [estimate_row("held-out gap per row", held_out.gap, of)]
+    if math.isfinite(held_out.elbo.mean):
+        rows.append(estimate_row("held-out ELBO per row", held_out.elbo, of))
+        meaning = "the same of the fitted rows"
+        rows.append(estimate_row("fitted ELBO per row", held_out.fitted_elbo, meaning))
+    meaning = "held-out rows with k-hat above 0.7"
+    rows.append(number_row("held-out rows not trusted", held_out.untrusted, "rows", meaning))
     return rows
 
 
