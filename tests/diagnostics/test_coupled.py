@@ -103,7 +103,8 @@ def test_terms_along_lines_add_up_and_stand_alone(saw_fits):
     assert not bound.separable
     means, _ = fitted.local_moments()
     reference = fitted.guide.z.split(means)
-    apart = by_unit(bound, reference)
+    spread = {name: jnp.full_like(value, 0.5) for name, value in reference.items()}
+    apart = by_unit(bound, reference, spread)
     theta, z = random_values(bound, seed=3, scale=2.0)
     np.testing.assert_allclose(apart.log_joint(theta, z), bound.log_joint(theta, z), rtol=1e-5)
     terms = apart.log_terms(theta, z).local
@@ -149,7 +150,7 @@ def test_behind_a_jump_there_are_no_lines(key):
     x = np.random.default_rng(1).normal(size=20).astype(np.float32)
     bound = from_numpyro(jumps, x)
     assert not bound.separable
-    assert by_unit(bound, {"z": jnp.zeros(20)}) is None
+    assert by_unit(bound, {"z": jnp.zeros(20)}, {"z": jnp.ones(20)}) is None
 
 
 def test_some_rows_of_what_is_whole_are_not_refined(rough, key):

@@ -54,22 +54,39 @@ def tail_draws(guide: Guide, seed: Sequence[int], draws: int) -> TailDraws:
         The draws.
     """
     spread = guide.theta.dimension if guide.global_family.is_density else 0
-    dimension = guide.z.dimension + spread
+    z, theta, mass = tail_rule(guide.z.dimension, spread, seed, draws)
+    if not spread:
+        theta = np.zeros((draws, guide.theta.dimension))
+    dtype = jnp.result_type(float)
+    noise = Noise(theta.astype(dtype), z[:, None, :].astype(dtype), np.ones(draws, dtype))
+    return TailDraws(noise, mass)
+
+
+def tail_rule(
+    locals_: int, globals_: int, seed: Sequence[int], draws: int
+) -> tuple[
+    Float[np.ndarray, "draws d_z"], Float[np.ndarray, "draws d_theta"], Float[np.ndarray, " draws"]
+]:
+    """Standard normal noise, half of it widened, and the mass of each draw.
+
+    Args:
+        locals_: dimension of a row's locals.
+        globals_: dimension of the globals that have a density.
+        seed: pairs the two rules.
+        draws: number of draws, a multiple of four.
+    """
+    dimension = locals_ + globals_
     wide = 1.0 + 1.0 / math.sqrt(max(dimension, 1))
     order = np.random.default_rng(seed).permutation(draws // 2)
-    half_z = numerics.low_discrepancy(draws // 2, guide.z.dimension)
-    half_theta = numerics.low_discrepancy(draws // 2, spread)[order]
+    half_z = numerics.low_discrepancy(draws // 2, locals_)
+    half_theta = numerics.low_discrepancy(draws // 2, globals_)[order]
     z = np.concatenate([half_z, wide * half_z])
     theta = np.concatenate([half_theta, wide * half_theta])
     square = np.sum(z**2, axis=1) + np.sum(theta**2, axis=1)
     # Log density ratio of the widened normal to the standard one.
     log_ratio = 0.5 * square * (1.0 - wide**-2) - dimension * math.log(wide)
     mass = 1.0 / (0.5 + 0.5 * np.exp(log_ratio))
-    if not spread:
-        theta = np.zeros((draws, guide.theta.dimension))
-    dtype = jnp.result_type(float)
-    noise = Noise(theta.astype(dtype), z[:, None, :].astype(dtype), np.ones(draws, dtype))
-    return TailDraws(noise, mass / mass.sum())
+    return z, theta, mass / mass.sum()
 
 
 def tail_k(
