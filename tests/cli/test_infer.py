@@ -101,7 +101,7 @@ def test_diagnose_prints_its_answer_and_writes_it(run, tmp_path) -> None:
     code, out, _ = run("diagnose", "--inference", "constant", "--out", str(tmp_path))
     assert code == 0
     assert "FUNCTION_TOO_SMALL: " in out and "  next     amortis.refine(" in out
-    assert out.endswith(f"written to {tmp_path}: diagnosis.json\n")
+    assert out.endswith(f"written to {tmp_path}: diagnosis.json, report.html\n")
     plain = json.loads((tmp_path / "diagnosis.json").read_text())
     assert (plain["finding"], plain["size"], plain["seed"]) == ("FUNCTION_TOO_SMALL", 200, 0)
     assert plain["status"] == "CONVERGED" and len(plain["row_gaps"]) == 200

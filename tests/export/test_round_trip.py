@@ -121,8 +121,10 @@ def test_all_that_was_learned_comes_back(fits, name, tmp_path) -> None:
     assert isinstance(found, Trained)
     assert_same_guide(found.guide, expected.guide)
     assert_same(found.variational, expected.variational)
-    for field in ("input_names", "series_names", "member_names", "status", "rebind"):
+    for field in ("input_names", "series_names", "member_names", "status"):
         assert getattr(found, field) == getattr(expected, field)
+    for field in ("form", "function", "local", "by_rows"):  # the structure is looked into again
+        assert getattr(found.rebind, field) == getattr(expected.rebind, field)
     assert_same_history(found.history)
     assert found.parameters == fits[name].parameters
     assert load(tmp_path / "fit.amortis").rebind is None
@@ -304,7 +306,8 @@ def test_every_function_with_every_choice(fits, name, tmp_path) -> None:
 
 
 def test_every_choice_of_the_front_door_is_known() -> None:
-    public = [getattr(amortis, name) for name in amortis.__all__]
+    # A network is code of the user's, which no archive holds.
+    public = [getattr(amortis, name) for name in amortis.__all__ if name != "Network"]
     for kind, known in ((AbstractFamily, FAMILIES), (AbstractInferenceFunction, FUNCTIONS_KNOWN)):
         there = {c.__name__: c for c in public if isinstance(c, type) and issubclass(c, kind)}
         assert there == dict(known)

@@ -83,5 +83,11 @@ def made_up_diagnosis(size: int) -> amortis.Diagnosis:
     k = generator.normal(0.2, 0.15, size)
     k[size // 2] = 1.4
     return dataclasses.replace(
-        page_diagnosis(), size=size, row_gaps=gaps, row_gap_ses=0.1 * gaps, row_k=k
+        page_diagnosis(),
+        size=size,
+        row_gaps=gaps,
+        row_gap_ses=0.1 * gaps,
+        row_k=k,
+        own_k=np.full(size, np.nan),
+        influence_k=np.full(size, np.nan),
     )

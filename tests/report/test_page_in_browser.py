@@ -84,6 +84,7 @@ def test_it_opens_with_its_headings_and_without_a_complaint(opened) -> None:
         "The function against each row's own optimum",
         "The gap of each row",
         "How well each row's factor fits",
+        "What the latents carry",
         "Globals",
         "When one function can be ideal",
         "Calibration",

@@ -95,6 +95,12 @@ def update(
     require_key(key)
     if monitor is not None:
         require_callable("monitor", monitor)
+    bound = _bound(fitted, model)
+    return _continued(bound, fitted.variational, key, optimiser, monitor)
+
+
+def _bound(fitted: Fit | Trained, model: LatentModel) -> Fit:
+    """The fit on the new data, with its factor of the globals in the prior's place."""
     trained = Trained.of(fitted) if isinstance(fitted, Fit) else fitted
     _require_density(trained)
     bound = bound_to(trained, model, held=False)
@@ -102,11 +108,9 @@ def update(
     if isinstance(fitted, Fit):
         _require_own(fitted)
         _require_same_prior(fitted, bound.model)
-    inherited = _Inherited(
-        fitted.guide.global_family, fitted.guide.theta, fitted.variational["globals"]
-    )
-    bound = dataclasses.replace(bound, model=inherited.given(bound.model))
-    return _continued(bound, fitted.variational, key, optimiser, monitor)
+    guide = fitted.guide
+    inherited = _Inherited(guide.global_family, guide.theta, fitted.variational["globals"])
+    return dataclasses.replace(bound, model=inherited.given(bound.model))
 
 
 def _continued(
