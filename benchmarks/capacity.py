@@ -24,7 +24,7 @@ from amortis.experiments import linear, nonlinear, saw  # noqa: E402
 from amortis.experiments.comparison import Setting  # noqa: E402
 from examples import radon, science_irt  # noqa: E402
 
-SEEDS, TOLERANCE = int(os.environ.get("AMORTIS_SEEDS", "20")), 1e-3
+SEEDS, TOLERANCE = 20, 1e-3
 DATA = Path(os.environ.get("AMORTIS_DATA", ROOT.parent / "shared" / "data")) / "hierarchical"
 
 
