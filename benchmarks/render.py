@@ -74,9 +74,9 @@ nothing else chosen, 20 seeds each.
 
 {capacity}
 
-`cd benchmarks && ../.venv/bin/python diagnose.py` — k-hat on the nonlinear model with networks of two
-and of sixteen units, beside Pareto smoothed importance sampling on 100 000 draws and what 100 000
-other draws say; times with sixteen, N = 10 000.
+`cd benchmarks && ../.venv/bin/python diagnose.py` — k-hat on the nonlinear model with networks of
+two and of sixteen units, beside Pareto smoothed importance sampling on 100 000 draws and what as
+many other draws say; times with sixteen, N = 10 000.
 
 {diagnose}
 
@@ -85,8 +85,8 @@ simulations, 100 seeds; bands hold for an exact function in 95 of 100 by their d
 
 {calibration}
 
-`cd benchmarks && ../.venv/bin/python update.py` — online learning in five blocks beside a refit to all
-data, and streams of new rows from a file on disk.
+`cd benchmarks && ../.venv/bin/python update.py` — online learning in five blocks beside a refit to
+all data, and streams of new rows from a file on disk.
 
 {update}
 """

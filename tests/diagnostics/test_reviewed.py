@@ -173,10 +173,3 @@ def test_starts_are_called_starts():
     found = diagnose(fit(bound, key=KEY, **given), key=KEY)
     assert found.is_start and "refine before you use it" in str(found)
     assert all("grow" not in step for step in found.next_steps)
-
-
-def test_numbers_of_numpy_are_numbers():
-    fitted = fit(from_numpyro(simple, X), key=KEY, inference=Polynomial(1))
-    assert fitted.posterior(key=KEY, draws=np.int64(5))["z"].shape == (5, 60)
-    assert fitted.elbo(key=KEY, draws=np.int64(6)).mean == fitted.elbo(key=KEY, draws=6).mean
-    assert diagnose(fitted, key=KEY, draws=np.int64(16)).size == 60

@@ -72,13 +72,12 @@ def test_an_updated_fit_comes_back_to_infer_and_to_be_updated(tmp_path):
     save(fitted, path)
     found = load(path, simple)
     assert isinstance(found, Trained)
-    for old, now in zip(
+    pairs = zip(
         infer(fitted, x[:5], 2.0).moments()["z"],
         infer(found, x[:5], 2.0).moments()["z"],
         strict=True,
-        infer(found, x[:5], 2.0).moments()["z"],
-        strict=True,
-    ):
+    )
+    for old, now in pairs:
         np.testing.assert_array_equal(old, now)
     third = from_numpyro(simple, x[60:], 2.0)
     for old, now in zip(

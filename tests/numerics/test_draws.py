@@ -154,3 +154,10 @@ def test_shuffled_rules_are_the_same_points_of_each_row_in_orders_of_their_own()
     for n in range(40):
         assert {tuple(p) for p in mixed[:, n]} == {tuple(p) for p in rule[:, n]}
     assert len({tuple(np.argsort(mixed[:8, n, 0])) for n in range(40)}) > 30
+
+
+@pytest.mark.parametrize("nodes", [16, 150, 151, 384, 1024])
+def test_gauss_and_hermites_rule_holds_with_any_number_of_nodes(nodes):
+    points, weights = numerics.gauss_hermite(nodes, 1)
+    for power, moment in ((0, 1.0), (2, 1.0), (4, 3.0), (6, 15.0), (1, 0.0), (3, 0.0)):
+        np.testing.assert_allclose(weights @ points[:, 0] ** power, moment, rtol=1e-9, atol=1e-9)

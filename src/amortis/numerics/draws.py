@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.special import ndtri
+from scipy.special import ndtri, roots_hermitenorm
 
 from amortis._types import RandomKey
 
@@ -144,7 +144,7 @@ def gauss_hermite(
     Returns:
         Points of shape (nodes ** dimension, dimension) and their weights, which sum to one.
     """
-    x, w = np.polynomial.hermite_e.hermegauss(nodes)
+    x, w = roots_hermitenorm(nodes)  # NumPy's own overflows from a few hundred nodes on
     w = w / w.sum()
     grid = np.meshgrid(*[x] * dimension, indexing="ij")
     weights = np.meshgrid(*[w] * dimension, indexing="ij")
