@@ -107,6 +107,7 @@ def test_nothing_else_is_left_in_the_folder(finished) -> None:
     assert sorted(path.name for path in finished[0].iterdir()) == [
         "draws.npz",
         "elbo.png",
+        "fit.amortis",
         "globals.png",
         "local_moments.npz",
         "numbers.json",

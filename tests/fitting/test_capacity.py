@@ -63,6 +63,7 @@ def hidden_column(u, v):
         numpyro.sample("v", dist.Normal(z, 1.0), obs=v)
 
 
+@pytest.mark.slow
 def test_what_no_size_can_close_is_not_certified_and_never_worse(key, monkeypatch):
     generator = np.random.default_rng(0)
     z = generator.normal(size=200)

@@ -129,6 +129,7 @@ def test_wide_observations_are_drawn_few_at_a_time(key, monkeypatch):
     jax.clear_caches()
 
 
+@pytest.mark.slow
 def test_groups(key):
     def model(y, group, groups):
         with numpyro.plate("groups", groups):
