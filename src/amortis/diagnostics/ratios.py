@@ -24,7 +24,7 @@ from amortis.model import LatentModel
 RATIO_DRAWS = 2048
 _FEWEST_GLOBAL_DRAWS, _MOST_GLOBAL_DRAWS = 100, 1000
 _QUADRATURE_DIMENSIONS, _RULE_POINTS = 2, 128
-_GRID = {1: (65, 12.0), 2: (17, 5.6)}
+_GRID = {1: (41, 12.0), 2: (17, 5.6)}
 """Points along each axis, and how far they reach, in sds of a row's best factor."""
 
 _INTEGRATED_NUMBERS = 30_000_000
