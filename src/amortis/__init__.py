@@ -1,7 +1,7 @@
 """amortis: from a latent variable model to an amortized posterior.
 
-Five verbs: `from_numpyro` binds a model to its data, `fit` fits, and a `Fit` answers `elbo`,
-`posterior` and `moments`. Every choice is an object; none has to be made.
+`check` says when, `from_numpyro` binds a model to its data, `fit` fits, `diagnose` tells whether it
+worked, `refine` and `infer` go on from there. Every choice is an object; none has to be made.
 """
 
 from amortis._errors import AmortisError, ArchiveError, ArgumentError, DataError, ModelError

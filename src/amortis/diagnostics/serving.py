@@ -12,14 +12,22 @@ from jaxtyping import Array, Bool, Float
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.diagnostics.inferred import InferredBlock, Outside
 from amortis.diagnostics.pareto import TRUSTED
+from amortis.diagnostics.ratios import RATIO_DRAWS
 from amortis.diagnostics.tail_draws import tail_draws, tail_k
 from amortis.diagnostics.weights import row_log_weights
-from amortis.fitting import Fit, optimal_rows, row_blocks, row_noise, seed_of
+from amortis.fitting import (
+    Fit,
+    optimal_rows,
+    polished_rows,
+    polishing_noise,
+    row_blocks,
+    row_noise,
+    seed_of,
+)
 from amortis.guide import Guide
 from amortis.inference_functions import Table
 from amortis.model import LatentModel
 
-_RATIO_DRAWS = 2048
 _REFINED_TOGETHER = 256
 _RATIOS, _AGAIN = 1, 2  # what noise is for
 
@@ -62,7 +70,7 @@ class Serving:
         return InferredBlock(start, mean, sd, k, outside, refined, missing)
 
     def _k_hats(self, bound: Fit, raw: Array, start: int) -> Float[np.ndarray, " rows"]:
-        per_row = _RATIO_DRAWS * max(bound.guide.z.dimension, 1)
+        per_row = RATIO_DRAWS * max(bound.guide.z.dimension, 1)
         k = np.zeros(bound.model.size)
         for index in row_blocks(bound.model, per_row):
             place = np.arange(bound.model.size) if index is None else np.asarray(index)
@@ -73,7 +81,7 @@ class Serving:
         self, bound: Fit, raw: Array, index: RowIndex | None, purpose: tuple[int, int]
     ) -> Float[np.ndarray, " rows"]:
         assert self._key is not None  # `stream` has asked for it
-        tail = tail_draws(bound.guide, seed_of(self._key, *purpose), _RATIO_DRAWS)
+        tail = tail_draws(bound.guide, seed_of(self._key, *purpose), RATIO_DRAWS)
         parts = (bound.model, bound.guide.factors(), {"globals": bound.variational["globals"]})
         ratios = row_log_weights(*parts, raw, tail.noise, index)
         return tail_k(np.asarray(ratios, np.float64).T, tail.mass)
@@ -85,13 +93,15 @@ class Serving:
         assert self._key is not None  # `stream` has asked for it
         k, parts = k.copy(), (bound.model, bound.guide, bound.variational)
         together = min(_REFINED_TOGETHER, bound.model.size)
-        noise = row_noise(bound.guide, self._key, together)
+        noise, many = row_noise(bound.guide, self._key, together), polishing_noise(bound.guide)
         for first in range(0, len(rows), together):
             some = rows[first : first + together]
             # Batches of one size compile once; the last is filled up with its first row.
             filled = np.concatenate([some, np.full(together - len(some), some[0])])
             index = jnp.asarray(filled)
-            found = optimal_rows(*parts, raw[index], noise, index).raw
+            given = raw[index]
+            rough = optimal_rows(*parts, given, noise, index)
+            found = polished_rows(*parts, given, many, index, rough).raw
             again = self._k_of(bound, found, index, (_AGAIN, start + first))
             raw = raw.at[jnp.asarray(some)].set(found[: len(some)])
             k[some] = again[: len(some)]

@@ -15,7 +15,13 @@ from amortis.fitting.paired import independent_noise, mean_and_se, seed_of
 from amortis.fitting.predict import log_likelihood, predict, require_few
 from amortis.fitting.record import Fit
 from amortis.fitting.refine import refine
-from amortis.fitting.row_optima import optimal_rows, row_blocks, row_noise
+from amortis.fitting.row_optima import (
+    optimal_rows,
+    polished_rows,
+    polishing_noise,
+    row_blocks,
+    row_noise,
+)
 from amortis.fitting.trained import Trained
 from amortis.fitting.update import InheritedRebind, update
 
@@ -38,6 +44,8 @@ __all__ = [
     "log_likelihood",
     "mean_and_se",
     "optimal_rows",
+    "polished_rows",
+    "polishing_noise",
     "predict",
     "raw_of",
     "refine",
