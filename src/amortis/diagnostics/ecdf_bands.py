@@ -7,7 +7,6 @@ import math
 import numpy as np
 from jaxtyping import Float
 from scipy.special import gammaln
-from scipy.stats import binom
 
 _BISECTIONS = 12
 """Halvings of the range of pointwise levels on the log scale, which is a factor of at most K."""
@@ -76,6 +75,9 @@ def _counts(
     size: int, at: Float[np.ndarray, " points"], gamma: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Central intervals of the counts at each point alone, of probability at least 1 - gamma."""
+    # scipy.stats takes longer to import than all of amortis: only who needs it waits for it.
+    from scipy.stats import binom
+
     return binom.ppf(0.5 * gamma, size, at), binom.ppf(1.0 - 0.5 * gamma, size, at)
 
 

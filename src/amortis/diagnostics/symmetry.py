@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Int
-from scipy.stats import binom
 
 
 def symmetry_p(ranks: Int[np.ndarray, " simulations"], draws: int) -> float:
@@ -34,6 +33,8 @@ def symmetry_p(ranks: Int[np.ndarray, " simulations"], draws: int) -> float:
     if distance == 0:
         return 1.0
     # Probability of each sum of signs, without ever having been as far out as the distance.
+    from scipy.stats import binom  # it takes longer to import than all of amortis
+
     inside = 2 * distance - 1
     walk = np.zeros(inside)
     walk[distance - 1] = 1.0

@@ -1,6 +1,8 @@
 """`DiagonalNormal`: the mean-field Gaussian."""
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from amortis import numerics
@@ -20,7 +22,8 @@ class DiagonalNormal(AbstractFamily):
         return 2 * dimension
 
     def start(self, dimension: int, log_sd: float) -> Float[Array, " raw"]:
-        return jnp.concatenate([jnp.zeros(dimension), jnp.full(dimension, log_sd)])
+        raw = np.concatenate([np.zeros(dimension), np.full(dimension, log_sd)])
+        return jax.device_put(raw.astype(jnp.result_type(float)))  # nothing to compile
 
     def sample(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, " d"]:
         mean, log_sd = jnp.split(raw, 2)

@@ -5,11 +5,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Key
 
+from amortis import numerics
 from amortis._errors import ArgumentError, NonFiniteDensityError
 from amortis._require import (
     require_callable,
@@ -28,10 +27,22 @@ from amortis.guide import Guide
 from amortis.inference_functions import AbstractInferenceFunction, as_inference_function
 from amortis.model import LatentModel
 from amortis.objectives import AbstractGradient, NegativeElbo, SemiAmortized, SemiAmortizedElbo
-from amortis.optimise import AbstractMethod, ConstantRate, FreshDraws, Monitor, Status, minimise
+from amortis.optimise import (
+    AbstractMethod,
+    ConstantRate,
+    FixedDraws,
+    FreshDraws,
+    Monitor,
+    Status,
+    minimise,
+    minimise_in_turn,
+)
 
 _START_LOG_SDS = (0.0, -2.0, -4.0, -6.0)
 """Log sds of the locals at the start, tried in turn until the objective is finite."""
+
+_NOISE, _STUCK, _CAPACITY = (2**20 + i for i in range(3))
+"""What keys are for; restarts have the small numbers."""
 
 
 def fit(
@@ -68,7 +79,7 @@ def fit(
         gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
         objective: `SemiAmortized(...)` trains the function to be a good start for steps of each
             row's own; by default the ELBO of the function's output.
-        restarts: starts that are run together; the best is kept.
+        restarts: starts, of which the best is kept; fresh draws run them together.
         tolerance: amortization gap, in nats per datum, down to which the inference function is
             grown; what was tried is in the fit's `capacity`. Where units touch each other it ends
             in `refine`. Left out, the function stays as it is.
@@ -103,7 +114,9 @@ def fit(
     fitted = _composed(model, _as_chosen(inference), families, objective, restarts, given, key)
     if tolerance is None:
         return fitted
-    return to_tolerance(fitted, key=jax.random.fold_in(key, 1), tolerance=tolerance, given=given)
+    return to_tolerance(
+        fitted, key=numerics.forked(key, _CAPACITY), tolerance=tolerance, given=given
+    )
 
 
 def _composed(
@@ -125,7 +138,7 @@ def _composed(
     loss = make_loss(model, guide, gradient)
     fitted = _from_finite_start(loss, method, key, restarts, given.monitor)
     if inference.owns_rows and objective is None:
-        stuck_key = jax.random.fold_in(key, 2)
+        stuck_key = numerics.forked(key, _STUCK)
         fitted = unstuck(fitted, method, key=stuck_key, monitor=given.monitor)
     return dataclasses.replace(fitted, objective=objective)
 
@@ -187,11 +200,11 @@ def _from_finite_start(
     monitor: Monitor | None,
 ) -> Fit:
     """Optimise from the widest local factors with which the objective is finite at the start."""
-    start_key, noise_key = jax.random.split(key)
-    starts = _starts(loss.guide, jax.random.split(start_key, restarts))
+    starts, noise_key = _starts(loss.guide, key, restarts), numerics.forked(key, _NOISE)
     for log_sd in _START_LOG_SDS:
         narrowed = loss.starting_at(log_sd)
-        outcome = minimise(method, narrowed, starts, key=noise_key, monitor=monitor)
+        run = minimise_in_turn if isinstance(method, FixedDraws) else minimise
+        outcome = run(method, narrowed, starts, key=noise_key, monitor=monitor)
         if outcome.status is not Status.DIVERGED or np.isfinite(outcome.history.objective[0]):
             return Fit(
                 loss.model, narrowed.guide, outcome.parameters, outcome.status, outcome.history
@@ -203,6 +216,7 @@ def _from_finite_start(
     )
 
 
-@eqx.filter_jit
-def _starts(guide: Guide, keys: Key[Array, " restarts"]) -> dict[str, Parameters]:
-    return jax.vmap(guide.init)(keys)
+def _starts(guide: Guide, key: RandomKey, restarts: int) -> dict[str, Parameters]:
+    """Starting parameters with an axis of restarts, stacked on the host."""
+    each = [guide.init(numerics.forked(key, i)) for i in range(restarts)]
+    return jax.tree.map(lambda *leaves: jax.device_put(np.stack(leaves)), *each)

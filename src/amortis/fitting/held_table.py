@@ -3,7 +3,9 @@
 import dataclasses
 from typing import Any
 
+import equinox as eqx
 import jax
+from jaxtyping import Array
 
 from amortis._types import Parameters, RandomKey
 from amortis.fitting.choose import choose_gradient, choose_method
@@ -28,9 +30,15 @@ def table_at(fitted: Fit) -> Fit:
     guide = dataclasses.replace(guide, offset=old.offset)
     start: dict[str, Any] = {
         "globals": fitted.variational["globals"],
-        "locals": old.fitted_raw(fitted.variational, None) - guide.offset,
+        "locals": _centered(old, fitted.variational, guide.offset),
     }
     return dataclasses.replace(fitted, guide=guide, variational=start, objective=None)
+
+
+@eqx.filter_jit
+def _centered(guide: Guide, variational: Parameters, offset: Array) -> Array:
+    """Raw parameters of all rows less the offset, compiled as one function."""
+    return guide.fitted_raw(variational, None) - offset
 
 
 def with_globals_held(

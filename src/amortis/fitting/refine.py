@@ -16,6 +16,7 @@ from amortis.fitting.choose import choose_gradient, choose_method
 from amortis.fitting.held_table import table_at, with_globals_held
 from amortis.fitting.paired import antithetic_noise, paired_gains, seed_of
 from amortis.fitting.record import Fit
+from amortis.fitting.relocate import unstuck
 from amortis.fitting.row_optima import (
     OPTIMISED_DRAWS,
     optimal_rows,
@@ -117,7 +118,8 @@ def _all_together(
     loss = NegativeElbo(table.model, table.guide, choose_gradient(method))
     starts = jax.tree.map(lambda leaf: leaf[None], table.variational)
     outcome = minimise(method, loss, starts, key=key, monitor=monitor)
-    return Fit(table.model, table.guide, outcome.parameters, outcome.status, outcome.history)
+    found = Fit(table.model, table.guide, outcome.parameters, outcome.status, outcome.history)
+    return unstuck(found, method, key=jax.random.fold_in(key, 1), monitor=monitor)
 
 
 def _elbo(fitted: Fit, key: RandomKey) -> float:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from amortis import numerics
 from amortis._errors import ArgumentError
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.families import AbstractFamily
@@ -81,11 +82,11 @@ class Guide(eqx.Module):
         Returns:
             The parameters, with entries `globals` and `locals`.
         """
-        nudge_key, function_key = jax.random.split(key)
         raw = self.global_family.start(self.theta.dimension, math.log(_GLOBAL_START_SD))
+        (nudge,) = numerics.normals(numerics.forked(key, 0), [raw.shape])
         return {
-            "globals": raw + 0.1 * jax.random.normal(nudge_key, raw.shape),
-            "locals": self.inference.init(function_key, self.shape),
+            "globals": numerics.on_device(numerics.on_host(raw) + 0.1 * nudge),
+            "locals": self.inference.init(numerics.forked(key, 1), self.shape),
         }
 
     def local_raw(
@@ -238,7 +239,7 @@ class Guide(eqx.Module):
             theta=SiteLayout(model.globals_),
             z=z,
             standardize=standardize,
-            contexts=inference.context(standardize(parts)),
+            contexts=inference.context(standardize.on_host(parts)),
             offset=local_family.start(z.dimension, 0.0),
             shape=FunctionShape(
                 rows=model.size,

@@ -3,6 +3,7 @@
 import dataclasses
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -20,13 +21,20 @@ class _Columns(eqx.Module):
         centered = matrix - self.center
         return centered * self.mixing if self.mixing.ndim == 1 else centered @ self.mixing
 
+    def on_host(self, matrix: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
+        """The same, of values: every operation on a device would be compiled first."""
+        center, mixing = np.asarray(self.center), np.asarray(self.mixing)
+        centered = np.asarray(matrix) - center
+        return jax.device_put(centered * mixing if mixing.ndim == 1 else centered @ mixing)
+
     @classmethod
     def of(cls, matrix: Float[Array, "rows columns"], decorrelate: bool) -> "_Columns":
         values = np.asarray(matrix, np.float64)
         center = values.mean(axis=0)
         mixes = decorrelate and values.shape[1] > 1
         mix = (_decorrelating if mixes else _standardizing)(values - center)
-        return cls(jnp.asarray(center, matrix.dtype), jnp.asarray(mix, matrix.dtype))
+        dtype = matrix.dtype
+        return cls(jax.device_put(center.astype(dtype)), jax.device_put(mix.astype(dtype)))
 
 
 class Standardizer(eqx.Module):
@@ -73,6 +81,13 @@ class Standardizer(eqx.Module):
         if self.members is None or parts.members is None:
             return dataclasses.replace(parts, rows=rows)
         return dataclasses.replace(parts, rows=rows, members=self.members(parts.members))
+
+    def on_host(self, parts: Parts) -> Parts:
+        """The same as a call, where there are values; once, when a guide is made."""
+        rows = self.rows.on_host(parts.rows)
+        if self.members is None or parts.members is None:
+            return dataclasses.replace(parts, rows=rows)
+        return dataclasses.replace(parts, rows=rows, members=self.members.on_host(parts.members))
 
 
 def _standardizing(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:

@@ -4,9 +4,10 @@ import dataclasses
 import math
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-from jaxtyping import Array
+import jax
+import numpy as np
 
+from amortis import numerics
 from amortis._types import Parameters, RandomKey
 from amortis.inference_functions.constant import Constant
 from amortis.inference_functions.interface import AbstractInferenceFunction, FunctionShape
@@ -53,8 +54,9 @@ def grown(
     """
     match function:
         case Constant():
-            zeros = jnp.zeros((shape.columns, parameters.shape[0]), parameters.dtype)
-            return Grown(Polynomial(1), jnp.concatenate([parameters[None], zeros]))
+            zeros = np.zeros((shape.columns, parameters.shape[0]), parameters.dtype)
+            linear = np.concatenate([np.asarray(parameters)[None], zeros])
+            return Grown(Polynomial(1), numerics.on_device(linear))
         case Polynomial():
             return _higher_degree(function, parameters, shape)
         case MLP():
@@ -97,22 +99,23 @@ def _higher_degree(
     terms = math.comb(shape.columns + degree, degree)
     if terms > _MOST_TERMS:
         return None
-    more = jnp.zeros((terms - parameters.shape[0], parameters.shape[1]), parameters.dtype)
+    more = np.zeros((terms - parameters.shape[0], parameters.shape[1]), parameters.dtype)
     # Terms are ordered by their total degree.
-    return Grown(Polynomial(degree), jnp.concatenate([parameters, more]))
+    longer = np.concatenate([np.asarray(parameters), more])
+    return Grown(Polynomial(degree), numerics.on_device(longer))
 
 
 def _wider_perceptron(
     function: MLP, parameters: Parameters, key: RandomKey, shape: FunctionShape
 ) -> Grown:
     larger = MLP(2 * function.width, function.depth, function.skip, function.activation)
-    fresh: dict[str, Any] = larger.init(key, shape)
-    layers: list[dict[str, Array]] = []
+    fresh, parameters = _on_host(larger.init(key, shape)), _on_host(parameters)
+    layers: list[dict[str, np.ndarray]] = []
     for i, (old, new) in enumerate(zip(parameters["layers"], fresh["layers"], strict=True)):
         weight = _corner(new["weight"], old["weight"], unread=i > 0)
         layers.append({"weight": weight, "bias": _head(new["bias"], old["bias"])})
-    last = _head(jnp.zeros_like(fresh["last"]), parameters["last"])
-    return Grown(larger, {**parameters, "layers": layers, "last": last})
+    last = _head(np.zeros_like(fresh["last"]), parameters["last"])
+    return Grown(larger, numerics.on_device({**parameters, "layers": layers, "last": last}))
 
 
 def _wider_set_network(
@@ -120,40 +123,50 @@ def _wider_set_network(
 ) -> Grown:
     width = 2 * function.width if function.width else _FIRST_SET_WIDTH
     larger = SetNetwork(width)
-    fresh: dict[str, Any] = larger.init(key, shape)
+    fresh, parameters = _on_host(larger.init(key, shape)), _on_host(parameters)
     potentials = {name: parameters[name] for name in ("group", "row")}
     if not function.width:
-        return Grown(larger, {**fresh, **potentials, "last": jnp.zeros_like(fresh["last"])})
+        last = np.zeros_like(fresh["last"])
+        return Grown(larger, numerics.on_device({**fresh, **potentials, "last": last}))
     pooled, old = fresh["pooled"], parameters["pooled"]
     # The pooled perceptron reads outputs, averages of the features, and the group's own row.
     split = shape.outputs + function.width
     added = width - function.width
-    weight = pooled["weight"].at[:, : function.width].set(0.0)
-    weight = weight.at[:split, : function.width].set(old["weight"][:split])
-    weight = weight.at[split + added :, : function.width].set(old["weight"][split:])
+    weight = pooled["weight"].copy()
+    weight[:, : function.width] = 0.0
+    weight[:split, : function.width] = old["weight"][:split]
+    weight[split + added :, : function.width] = old["weight"][split:]
     return Grown(
         larger,
-        {
-            **potentials,
-            "features": {
-                "weight": _corner(
-                    fresh["features"]["weight"], parameters["features"]["weight"], unread=False
-                ),
-                "bias": _head(fresh["features"]["bias"], parameters["features"]["bias"]),
-            },
-            "from_features": _head(fresh["from_features"], parameters["from_features"]),
-            "pooled": {"weight": weight, "bias": _head(pooled["bias"], old["bias"])},
-            "last": _head(jnp.zeros_like(fresh["last"]), parameters["last"]),
-        },
+        numerics.on_device(
+            {
+                **potentials,
+                "features": {
+                    "weight": _corner(
+                        fresh["features"]["weight"], parameters["features"]["weight"], unread=False
+                    ),
+                    "bias": _head(fresh["features"]["bias"], parameters["features"]["bias"]),
+                },
+                "from_features": _head(fresh["from_features"], parameters["from_features"]),
+                "pooled": {"weight": weight, "bias": _head(pooled["bias"], old["bias"])},
+                "last": _head(np.zeros_like(fresh["last"]), parameters["last"]),
+            }
+        ),
     )
 
 
-def _head(new: Array, old: Array) -> Array:
+def _on_host(parameters: Parameters) -> dict[str, Any]:
+    """Arrays that can be written into: on a device every piece of this would be compiled."""
+    return jax.tree.map(lambda leaf: np.array(leaf), parameters)
+
+
+def _head(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     """The new array, the first entries of which are the old ones."""
-    return new.at[: old.shape[0]].set(old)
+    new[: old.shape[0]] = old
+    return new
 
 
-def _corner(new: Array, old: Array, *, unread: bool) -> Array:
+def _corner(new: np.ndarray, old: np.ndarray, *, unread: bool) -> np.ndarray:
     """Weights of a wider layer: old units read what they read before.
 
     Args:
@@ -163,5 +176,6 @@ def _corner(new: Array, old: Array, *, unread: bool) -> Array:
     """
     rows, columns = old.shape
     if unread:
-        new = new.at[:, :columns].set(0.0)
-    return new.at[:rows, :columns].set(old)
+        new[:, :columns] = 0.0
+    new[:rows, :columns] = old
+    return new

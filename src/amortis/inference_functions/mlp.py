@@ -1,13 +1,15 @@
 """`MLP`: a multilayer perceptron with a linear skip."""
 
+import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from amortis import numerics
 from amortis._require import require_count
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.inference_functions.interface import AbstractRowFunction, FunctionShape
@@ -54,28 +56,26 @@ class MLP(AbstractRowFunction):
 
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
         sizes = [shape.columns] + [self.width] * self.depth
-        *hidden_keys, bias_key, last_key = jax.random.split(key, self.depth + 2)
+        shapes = [*itertools.pairwise(sizes), (self.width,), (self.width, shape.outputs)]
+        *weights, kinks, last = numerics.normals(key, shapes)
         layers = [
-            {
-                "weight": jax.random.normal(k, (m, n)) / math.sqrt(max(m, 1)),
-                "bias": jnp.zeros(n),
-            }
-            for k, m, n in zip(hidden_keys, sizes[:-1], sizes[1:], strict=True)
+            {"weight": w / math.sqrt(max(w.shape[0], 1)), "bias": numerics.zeros(w.shape[1])}
+            for w in weights
         ]
         # Standardized inputs mostly lie in [-2, 2]; a gain of two and spread biases bend there.
         layers[0] = {
             "weight": 2.0 * layers[0]["weight"],
-            "bias": jax.random.uniform(bias_key, (self.width,), minval=-2.0, maxval=2.0),
+            "bias": 4.0 * numerics.uniform_of(kinks) - 2.0,
         }
-        last = 0.1 * jax.random.normal(last_key, (self.width, shape.outputs))
-        parameters = {
+        last = 0.1 * last
+        parameters: dict[str, Any] = {
             "layers": layers,
             "last": last / math.sqrt(self.width),
-            "bias": jnp.zeros(shape.outputs),
+            "bias": numerics.zeros(shape.outputs),
         }
-        return parameters | (
-            {"skip": jnp.zeros((shape.columns, shape.outputs))} if self.skip else {}
-        )
+        if self.skip:
+            parameters["skip"] = numerics.zeros(shape.columns, shape.outputs)
+        return numerics.on_device(parameters)
 
     def __call__(
         self,

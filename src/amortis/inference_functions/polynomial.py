@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from amortis import numerics
 from amortis._errors import ArgumentError
 from amortis._require import require_count
 from amortis._types import Parameters, RandomKey, RowIndex
@@ -54,7 +55,7 @@ class Polynomial(AbstractRowFunction):
                 f"Polynomial(degree={self.degree}) of {shape.columns} columns has {terms} terms; "
                 f"expected at most {_MOST_TERMS}: lower the degree or use MLP()"
             )
-        return jnp.zeros((terms, shape.outputs))
+        return numerics.on_device(numerics.zeros(terms, shape.outputs))
 
     def __call__(
         self,

@@ -4,10 +4,11 @@ import math
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from amortis import numerics
 from amortis._errors import ArgumentError
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.inference_functions.context import Parts, SetContext
@@ -83,23 +84,27 @@ class SetNetwork(AbstractInferenceFunction):
         numbers = shape.outputs // 2
         parameters: dict[str, Any] = {"group": _linear(shape.columns, 2 * numbers)}
         if _is_correlated(numbers):
-            first = math.exp(0.5 * _FIRST_LOG_PRECISION) * jnp.eye(numbers)
-            bias = jnp.concatenate([jnp.zeros(numbers), first.ravel()])
-            parameters["group"]["directions"] = jnp.eye(numbers)
+            eye = np.eye(numbers, dtype=jnp.result_type(float))
+            first = math.exp(0.5 * _FIRST_LOG_PRECISION) * eye
+            bias = np.concatenate([numerics.zeros(numbers), first.ravel()])
+            parameters["group"]["directions"] = eye
         else:
-            bias = jnp.zeros(2 * numbers).at[numbers:].set(_FIRST_LOG_PRECISION)
+            bias = numerics.zeros(2 * numbers)
+            bias[numbers:] = _FIRST_LOG_PRECISION
         of_row = bias.shape[0]
         parameters["row"] = _linear(shape.members, of_row) | {"bias": bias}
         if self.width == 0:
-            return parameters
-        feature_key, pooled_key, last_key = jax.random.split(key, 3)
+            return numerics.on_device(parameters)
         pooled = 2 * numbers + self.width + shape.columns
-        return parameters | {
-            "features": _hidden(feature_key, shape.members, self.width),
-            "from_features": jnp.zeros((self.width, of_row)),
-            "pooled": _hidden(pooled_key, pooled, self.width),
-            "last": 0.01 * jax.random.normal(last_key, (self.width, shape.outputs)),
+        shapes = [(inputs + 1, self.width) for inputs in (shape.members, pooled)]
+        features, pooling, last = numerics.normals(key, [*shapes, (self.width, shape.outputs)])
+        more = {
+            "features": _hidden(features),
+            "from_features": numerics.zeros(self.width, of_row),
+            "pooled": _hidden(pooling),
+            "last": 0.01 * last,
         }
+        return numerics.on_device(parameters | more)
 
     def __call__(
         self, parameters: Parameters, context: SetContext, index: RowIndex | None
@@ -172,13 +177,15 @@ def _correlated(
 
 
 def _linear(inputs: int, outputs: int) -> dict[str, Any]:
-    return {"weight": jnp.zeros((inputs, outputs)), "bias": jnp.zeros(outputs)}
+    return {"weight": numerics.zeros(inputs, outputs), "bias": numerics.zeros(outputs)}
 
 
-def _hidden(key: RandomKey, inputs: int, outputs: int) -> dict[str, Array]:
-    weight_key, bias_key = jax.random.split(key)
-    weight = jax.random.normal(weight_key, (inputs, outputs)) / math.sqrt(max(inputs, 1))
-    return {"weight": weight, "bias": jax.random.uniform(bias_key, (outputs,), minval=-1.0)}
+def _hidden(normal: Any) -> dict[str, Any]:
+    """A layer of standard normal numbers: weights of unit gain, biases uniform in (-1, 1)."""
+    return {
+        "weight": normal[:-1] / math.sqrt(max(normal.shape[0] - 1, 1)),
+        "bias": 2.0 * numerics.uniform_of(normal[-1]) - 1.0,
+    }
 
 
 def _apply(layer: Parameters, values: Float[Array, "n m"]) -> Float[Array, "n k"]:

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from amortis import numerics
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.inference_functions.interface import AbstractRowFunction, FunctionShape
 
@@ -24,7 +25,7 @@ class Table(AbstractRowFunction):
 
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
         del key  # starts at zero
-        return jnp.zeros((shape.rows, shape.outputs))
+        return numerics.on_device(numerics.zeros(shape.rows, shape.outputs))
 
     def __call__(
         self,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from amortis import numerics
 from amortis._errors import ArgumentError
 from amortis._require import require_kind
 from amortis._types import Parameters, RandomKey, RowIndex
@@ -106,7 +107,7 @@ class Windowed(AbstractInferenceFunction):
             )
         return {
             "inner": self.inner.init(key, shape),
-            "edges": jnp.zeros((shape.edges, shape.outputs)),
+            "edges": numerics.on_device(numerics.zeros(shape.edges, shape.outputs)),
         }
 
     def __call__(

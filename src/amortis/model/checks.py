@@ -1,26 +1,31 @@
 """What is tested on a user's own model when it is bound: the identity behind `LatentModel`."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
 from amortis._errors import DensityMismatchError, NonFiniteDensityError, SlicingError
-from amortis._types import Rows, Sites
-from amortis.model.latent_model import LatentModel, LogTerms
-from amortis.numerics import tree_sum
+from amortis._types import RowIndex, Rows, Sites
+from amortis.model.latent_model import LatentModel
+from amortis.numerics import run_rarely
 
 _ORACLE_ROWS = 7
 """Rows evaluated on their own: few, and of a number that no model has as a size of its own."""
 
+_VALUES, _MOVED, _START, _NEAR = range(4)
+_POINTS = ((1.0, 0.0), (1.0, 0.1), (0.0, 0.0), (0.2, 0.0))
+"""Where all is evaluated: random values times the first number, locals plus the second. One
+compiled function goes from one to the next; a function for each would be compiled four times."""
+
 Oracle = Callable[[Sites, Sites, Rows], Array]
 
 
-def check_identity(model: LatentModel, oracle: Oracle, *, rescaled: bool) -> None:
+def check_identity(model: LatentModel, oracle: Oracle, *, rescaled: bool) -> bool:
     r"""Check that rows stand alone and that their sum is the model's log joint.
 
     On random unconstrained values: (a) terms of a few rows equal the same rows' terms among all;
@@ -32,28 +37,32 @@ def check_identity(model: LatentModel, oracle: Oracle, *, rescaled: bool) -> Non
         oracle: the log joint of a batch on the unconstrained scale, in nats.
         rescaled: whether the oracle weighs a batch of B rows by N/B.
 
+    Returns:
+        Whether the log joint is finite where all unconstrained latents are zero, or near there; if
+        not, `check_start` names what is to blame.
+
     Raises:
         SlicingError: (a) or (b) fails, or the model raises on few rows.
         DensityMismatchError: (c) fails.
     """
     batch = min(_ORACLE_ROWS, max(model.size - 1, 1))  # fewer than all, or nothing is sliced
-    index = jnp.asarray(np.linspace(0, model.size - 1, batch).astype(int))
+    index = np.linspace(0, model.size - 1, batch).astype(np.int32)
     theta, z = random_values(model, seed=0, scale=0.5)
-    few = {name: value[index] for name, value in z.items()}
-    whole = _evaluate(model, oracle, theta, z, model.data)
     try:
-        part = _evaluate(model, oracle, theta, few, model.rows(index))
+        whole, part = _evaluate(model, oracle, theta, z, index)
     except Exception as error:
+        _evaluate(model, oracle, theta, z, None)  # the error of all rows is the model's own
         raise SlicingError(
             f"the model could not be run on {batch} of its {model.size} rows "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}); "
             f"expected sizes from shapes: write numpyro.plate({model.plate!r}, x.shape[0]), and "
             f"pass arrays with one entry per row as arguments"
         ) from error
-    _compare_priors(model, whole[0], whole[1], part[0], index)
-    _compare_rows(model, whole[0], part[0], index)
+    _compare_priors(model, whole, part, index)
+    _compare_rows(model, whole.local[_VALUES], part.local[_VALUES], index)
     _compare_oracle(model, part, batch, model.size / batch if rescaled else 1.0)
     _compare_oracle(model, whole, model.size, 1.0)
+    return bool(np.isfinite(whole.total[[_START, _NEAR]]).any())
 
 
 def check_start(
@@ -96,43 +105,81 @@ def random_values(
     """Uniform values in [-scale, scale] for all globals and locals, from a fixed seed."""
     generator = np.random.default_rng(seed)
     dtype = jnp.result_type(float)
-    draw = lambda shape: jnp.asarray(generator.uniform(-scale, scale, shape), dtype)  # noqa: E731
+
+    def draw(shape: tuple[int, ...]) -> Array:
+        return jax.device_put(generator.uniform(-scale, scale, shape).astype(dtype))
+
     theta = {name: draw(shape) for name, shape in model.globals_.items()}
     z = {name: draw((model.size, *shape)) for name, shape in model.locals_.items()}
     return theta, z
 
 
+class _Evaluated(NamedTuple):
+    """The log terms and the oracle at all of `_POINTS`, on the host."""
+
+    prior: Float[np.ndarray, " points"]
+    log_det: Float[np.ndarray, " points"]
+    local: Float[np.ndarray, "points rows"]
+    oracle: Float[np.ndarray, " points"]
+
+    @property
+    def total(self) -> Float[np.ndarray, " points"]:
+        """The log joint of the rows; infinities of both signs are no number, as elsewhere."""
+        with np.errstate(invalid="ignore"):
+            return self.prior + self.log_det + self.local.sum(axis=1, dtype=np.float64)
+
+
 def _evaluate(
-    model: LatentModel, oracle: Oracle, theta: Sites, z: Sites, rows: Rows
-) -> tuple[LogTerms, LogTerms, np.ndarray]:
-    """Terms, terms with all locals moved, and the oracle, compiled as one function."""
+    model: LatentModel,
+    oracle: Oracle,
+    theta: Sites,
+    z: Sites,
+    index: Int[np.ndarray, " few"] | None,
+) -> tuple[_Evaluated, _Evaluated]:
+    """All rows, and those at the index if any, at all points, compiled as one function."""
+    numbers = model.size * max(model.inputs.shape[1], len(z))
+    evaluate = _at_points if run_rarely(numbers) is None else _at_points_quickly
+    chosen = None if index is None else jax.device_put(index)
+    every, few = jax.device_get(evaluate(model, oracle, theta, z, chosen))
+    return _Evaluated(*every), _Evaluated(*few)
 
-    @eqx.filter_jit
-    def evaluate(model: LatentModel, theta: Sites, z: Sites, rows: Rows) -> Any:
-        moved = {name: value + 0.1 for name, value in z.items()}
-        return (
-            model.log_terms(theta, z, rows),
-            model.log_terms(theta, moved, rows),
-            oracle(theta, z, rows),
-        )
 
-    return jax.device_get(evaluate(model, theta, z, rows))
+def _all_and_few(
+    model: LatentModel, oracle: Oracle, theta: Sites, z: Sites, index: RowIndex | None
+) -> tuple[Any, Any]:
+    def at(values: Sites, rows: Rows) -> Any:
+        def one(point: Array) -> Any:
+            scale, shift = point
+            there = {name: scale * value for name, value in theta.items()}
+            moved = {name: scale * value + shift for name, value in values.items()}
+            terms = model.log_terms(there, moved, rows)
+            return terms.prior, terms.log_det, terms.local, oracle(there, moved, rows)
+
+        return jax.lax.map(one, jnp.asarray(_POINTS, jnp.result_type(float)))
+
+    every = at(z, model.data)
+    if index is None:
+        return every, every
+    few = {name: jnp.take(value, index, axis=0) for name, value in z.items()}
+    return every, at(few, model.rows(index))
+
+
+# Compiled once for all data of a shape, since neither is made anew at every binding.
+_at_points = eqx.filter_jit(_all_and_few)
+_at_points_quickly: Any = eqx.filter_jit(_all_and_few, compiler_options=run_rarely(0))  # pyright: ignore
 
 
 def _compare_priors(
-    model: LatentModel,
-    whole: LogTerms,
-    moved: LogTerms,
-    part: LogTerms,
-    index: Array,
+    model: LatentModel, whole: _Evaluated, part: _Evaluated, index: Int[np.ndarray, " few"]
 ) -> None:
     """The prior part must move neither with the locals nor with the rows."""
-    if not np.isclose(whole.prior, moved.prior, rtol=1e-5, atol=1e-5, equal_nan=True):
+    prior, moved = whole.prior[_VALUES], whole.prior[_MOVED]
+    if not np.isclose(prior, moved, rtol=1e-5, atol=1e-5, equal_nan=True):
         raise SlicingError(
             f"a term outside the local plate {model.plate!r} depends on local latents; expected "
             f"every term with a local latent inside the plate: move it there"
         )
-    if not np.isclose(part.prior, whole.prior, rtol=1e-3, atol=1e-3, equal_nan=True):
+    if not np.isclose(part.prior[_VALUES], prior, rtol=1e-3, atol=1e-3, equal_nan=True):
         raise SlicingError(
             f"the globals have another log prior with {index.shape[0]} rows than with all "
             f"{model.size}: a term outside {model.plate!r} reads the data or their number; "
@@ -140,14 +187,18 @@ def _compare_priors(
         )
 
 
-def _compare_rows(model: LatentModel, whole: LogTerms, part: LogTerms, index: Array) -> None:
-    if part.local.shape != index.shape or whole.local.shape != (model.size,):
+def _compare_rows(
+    model: LatentModel,
+    whole: Float[np.ndarray, " rows"],
+    part: Float[np.ndarray, " few"],
+    index: Int[np.ndarray, " few"],
+) -> None:
+    if part.shape != index.shape or whole.shape != (model.size,):
         raise SlicingError(
-            f"the model gave {part.local.shape} local terms for {index.shape[0]} rows; expected "
+            f"the model gave {part.shape} local terms for {index.shape[0]} rows; expected "
             f"one per row: size the plate {model.plate!r} from the data's shape"
         )
-    expected = np.asarray(whole.local)[np.asarray(index)]
-    off = ~np.isclose(part.local, expected, rtol=1e-3, atol=1e-3, equal_nan=True)
+    off = ~np.isclose(part, whole[index], rtol=1e-3, atol=1e-3, equal_nan=True)
     if off.any():
         row = int(index[int(np.argmax(off))])
         raise SlicingError(
@@ -157,17 +208,16 @@ def _compare_rows(model: LatentModel, whole: LogTerms, part: LogTerms, index: Ar
         )
 
 
-def _compare_oracle(
-    model: LatentModel, result: tuple[LogTerms, LogTerms, np.ndarray], rows: int, weight: float
-) -> None:
-    terms, _, expected = result
-    total = float(terms.prior + terms.log_det + weight * tree_sum(jnp.asarray(terms.local)))
-    epsilon = float(np.finfo(np.asarray(terms.local).dtype).eps)
-    size = float(np.abs(terms.prior) + np.abs(terms.log_det) + np.abs(terms.local).sum() * weight)
+def _compare_oracle(model: LatentModel, found: _Evaluated, rows: int, weight: float) -> None:
+    prior, log_det = (float(part[_VALUES]) for part in (found.prior, found.log_det))
+    local, expected = found.local[_VALUES], float(found.oracle[_VALUES])
+    total = prior + log_det + weight * float(local.sum(dtype=np.float64))
+    epsilon = float(np.finfo(local.dtype).eps)
+    size = abs(prior) + abs(log_det) + float(np.abs(local).sum()) * weight
     tolerance = 256 * epsilon * max(1.0, np.sqrt(rows)) * (1.0 + size)
-    if np.isfinite(total) and abs(total - float(expected)) > tolerance:
+    if np.isfinite(total) and abs(total - expected) > tolerance:
         raise DensityMismatchError(
             f"log prior plus local terms is {total:.8g} nats on {rows} rows but the model's own "
-            f"log density is {float(expected):.8g}; expected the same number: name the local plate "
+            f"log density is {expected:.8g}; expected the same number: name the local plate "
             f"with local=..."
         )

@@ -243,6 +243,6 @@ def _without_axis(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
 def _checked(model: LatentModel) -> LatentModel:
     density = model.density
     assert isinstance(density, NumPyroDensity)
-    check_identity(model, density.log_density, rescaled=density.subsampled)
-    check_start(model, density.site_log_probs)
+    if not check_identity(model, density.log_density, rescaled=density.subsampled):
+        check_start(model, density.site_log_probs)
     return model

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from amortis._errors import DataError
@@ -77,21 +79,24 @@ def as_inputs(
         A matrix of shape (N, columns) and the name of each column.
     """
     dtype = jnp.result_type(float)
-    columns: list[Array] = []
+    # On the host where there are values: every operation on a device would be compiled first.
+    traced = any(isinstance(array, Tracer) for array in arrays)
+    xp: Any = jnp if traced else np
+    columns: list[Any] = []
     labels: list[str] = []
     for name, array in zip(names, arrays, strict=True):
-        flat = jnp.reshape(array, (size, -1))
+        flat = xp.reshape(xp.asarray(array), (size, -1))
         known = (levels or {}).get(name)
         each = [name] if flat.shape[1] == 1 else [f"{name}[{i}]" for i in range(flat.shape[1])]
         if known is None:
             columns.append(flat.astype(dtype))
             labels += each
             continue
-        indicators = flat[:, :, None] == jnp.asarray(known)
-        columns.append(jnp.reshape(indicators, (size, -1)).astype(dtype))
+        indicators = flat[:, :, None] == xp.asarray(known)
+        columns.append(xp.reshape(indicators, (size, -1)).astype(dtype))
         labels += [f"{label}={level}" for label in each for level in known]
-    matrix = jnp.concatenate(columns, axis=1) if columns else jnp.zeros((size, 0), dtype)
-    return matrix, tuple(labels)
+    matrix = xp.concatenate(columns, axis=1) if columns else xp.zeros((size, 0), dtype)
+    return matrix if traced else jax.device_put(matrix), tuple(labels)
 
 
 def encode(

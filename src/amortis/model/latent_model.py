@@ -111,7 +111,7 @@ class LatentModel(eqx.Module):
         kept = columns_of(self.input_names, [given.name for given in verdict.inputs])
         return dataclasses.replace(
             self,
-            inputs=self.inputs[:, np.asarray(kept, int)],
+            inputs=jax.device_put(np.asarray(self.inputs)[:, np.asarray(kept, int)]),
             input_names=tuple(self.input_names[i] for i in kept),
         )
 

@@ -77,7 +77,8 @@ def fixed_noise(guide: Guide, key: RandomKey, draws: int, coupled: bool) -> Nois
 
     Args:
         guide: tells dimensions, number of rows, and whether rows share a function.
-        key: random key of the reflections; Gauss-Hermite rules are deterministic.
+        key: random key of the reflections, which differ from one number of draws to another;
+            Gauss-Hermite rules are deterministic.
         draws: number of draws S, a multiple of four.
         coupled: whether latents of different rows touch each other.
 
@@ -88,7 +89,7 @@ def fixed_noise(guide: Guide, key: RandomKey, draws: int, coupled: bool) -> Nois
         return _joint_rule(guide, draws)
     if _is_product(guide):
         return _product_rule(guide, draws)
-    generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    generator = np.random.default_rng([*np.asarray(jax.random.key_data(key)).tolist(), draws])
     equal = np.full(draws, 1.0 / draws)
     if _spread(guide) == 0:
         z = numerics.reflected(generator, draws, guide.rows, guide.z.dimension)

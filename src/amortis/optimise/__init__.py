@@ -7,7 +7,7 @@ from amortis.optimise.constant_rate import ConstantRate
 from amortis.optimise.fixed_draws import FixedDraws
 from amortis.optimise.fresh_draws import FreshDraws
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
-from amortis.optimise.loop import History, Monitor, Outcome, minimise
+from amortis.optimise.loop import History, Monitor, Outcome, minimise, minimise_in_turn
 from amortis.optimise.status import Status
 from amortis.optimise.stopping import Plateau
 
@@ -24,4 +24,5 @@ __all__ = [
     "Status",
     "StochasticLoss",
     "minimise",
+    "minimise_in_turn",
 ]

@@ -11,13 +11,7 @@ from jaxtyping import Float
 
 from amortis._require import require_count, require_positive
 from amortis._types import Parameters, RandomKey
-from amortis.optimise.fixed_search import (
-    advance,
-    first_search,
-    parameters_at,
-    points_of,
-    watched_at,
-)
+from amortis.optimise.fixed_search import advance, first_search, search_again
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
 from amortis.optimise.lbfgs import LBFGSState
 from amortis.optimise.status import Status
@@ -31,8 +25,9 @@ _FIRST_SLACK = 5.0
 _CLAIM_SLACK = 5.0
 """The claim of one set of draws against the measurement of another carries the noise of both."""
 
-_CAPACITY = 4
-"""Draws are padded to this multiple, so that growing within it does not compile again."""
+_CAPACITY, _MOST_CAPACITY, _SMALL_NOISE = 4, 64, 100_000
+"""Draws are padded to this multiple, so that growing within it does not compile again; to the
+second where the padded noise has at most so many numbers, as of rules that all rows share."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +42,12 @@ class _Settled:
 @dataclasses.dataclass(frozen=True)
 class _FixedState:
     search: LBFGSState
+    parameters: Parameters
+    watched: tuple[Any, Any]
     noise: Any
     starts: Parameters
     draws: int
+    chunk: int
     capacity: int
     key: RandomKey
     leader: int
@@ -107,14 +105,17 @@ class FixedDraws(AbstractMethod):
 
     def init(self, loss: StochasticLoss, starts: Parameters, key: RandomKey) -> _FixedState:
         draws = loss.first_draws if self.draws is None else 4 * ((self.draws + 3) // 4)
-        noise_key, key = jax.random.split(key)
-        capacity = _CAPACITY * draws
-        noise = _padded(loss.fixed_noise(noise_key, draws), capacity)
+        noise = loss.fixed_noise(key, draws)
+        capacity = _capacity_for(noise, draws)
+        noise = _padded(noise, capacity)
         return _FixedState(
-            search=first_search(points_of(loss, starts), self.memory),
+            search=first_search(loss, starts, self.memory),
+            parameters=starts,
+            watched=((), ()),
             noise=noise,
             starts=starts,
             draws=draws,
+            chunk=draws,
             capacity=capacity,
             key=key,
             leader=0,
@@ -128,12 +129,11 @@ class FixedDraws(AbstractMethod):
         )
 
     def step(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
-        chunk = state.capacity // _CAPACITY
-        count = jnp.asarray(-(-state.draws // chunk))
-        search, before, unsettled = advance(
-            loss, state.search, state.noise, count, state.starts, chunk, _BLOCK
+        count = jnp.asarray(-(-state.draws // state.chunk))
+        search, looked = advance(
+            loss, state.search, state.noise, count, state.starts, state.chunk, _BLOCK
         )
-        after = np.asarray(search.value)
+        after, before = np.asarray(search.value), np.asarray(looked.before)
         leader = int(np.argmin(after))
         if not np.isfinite(after[leader]):
             return dataclasses.replace(state, search=search, status=Status.DIVERGED)
@@ -141,6 +141,8 @@ class FixedDraws(AbstractMethod):
         state = dataclasses.replace(
             state,
             search=search,
+            parameters=looked.parameters,
+            watched=looked.watched,
             leader=leader,
             objective=-float(after[leader]),
             decrease=float(before[leader] - after[leader]),
@@ -151,9 +153,9 @@ class FixedDraws(AbstractMethod):
         enough = _settled_decrease(loss.size, self.tolerance) * (
             _FIRST_SLACK if state.previous is None else 1.0
         )
-        shift, change = (float(values[leader]) for values in unsettled)
+        shift, change = (float(np.asarray(values)[leader]) for values in looked.unsettled)
         still = shift <= 0.5 * self.mean_tolerance and change <= 0.5 * self.sd_tolerance
-        if (state.decrease <= enough and still) or bool(search.stalled[leader]):
+        if (state.decrease <= enough and still) or bool(np.asarray(search.stalled)[leader]):
             return self._compare(loss, state)
         if state.level_evaluations >= self.evaluations:
             return dataclasses.replace(state, status=Status.ITERATIONS_EXHAUSTED)
@@ -170,12 +172,14 @@ class FixedDraws(AbstractMethod):
         return Progress(state.objective * loss.size, None, state.draws, state.evaluations, fraction)
 
     def best(self, loss: StochasticLoss, state: _FixedState) -> Parameters:
-        return parameters_at(loss, state.search.point, state.starts, jnp.asarray(state.leader))
+        # On the host: an index into an array on a device is compiled for every shape.
+        return jax.tree.map(
+            lambda leaf: jax.device_put(np.asarray(leaf)[state.leader]), state.parameters
+        )
 
     def _compare(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
         """Compare a settled level with the one before; end, or go on with more draws."""
-        watched = watched_at(loss, state.search.point, state.starts, jnp.asarray(state.leader))
-        location, scale = (np.asarray(values, np.float64) for values in watched)
+        location, scale = (np.asarray(v, np.float64)[state.leader] for v in state.watched)
         found = _Settled(-state.objective, location, scale)
         if state.previous is not None and self._agree(loss, state.previous, found, state.measured):
             return dataclasses.replace(state, status=Status.CONVERGED)
@@ -207,20 +211,20 @@ class FixedDraws(AbstractMethod):
         return bool(shift.max() <= self.mean_tolerance and change.max() <= self.sd_tolerance)
 
     def _grow(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
-        noise_key, key = jax.random.split(state.key)
         draws = loss.more_draws(state.draws)
-        capacity = state.capacity
+        noise = loss.fixed_noise(state.key, draws)
+        chunk, capacity = state.chunk, state.capacity
         if draws > capacity:
-            capacity = _CAPACITY * draws
-        noise = _padded(loss.fixed_noise(noise_key, draws), capacity)
-        search = first_search(state.search.point, self.memory)
+            chunk, capacity = draws, _capacity_for(noise, draws)
+        noise = _padded(noise, capacity)
+        search = search_again(state.search, self.memory)
         return dataclasses.replace(
             state,
             search=search,
             noise=noise,
             draws=draws,
+            chunk=chunk,
             capacity=capacity,
-            key=key,
             level_evaluations=0,
             decrease=np.inf,
         )
@@ -236,6 +240,13 @@ def _settled_decrease(size: int, tolerance: float) -> float:
     the loss is known to no more digits in 32 bit.
     """
     return max(5e-6, 1e-3 / size) * min(1.0, max(tolerance / 1e-3, 0.05))
+
+
+def _capacity_for(noise: Any, draws: int) -> int:
+    """Draws to which noise of so many is padded."""
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(noise))
+    small = _MOST_CAPACITY * numbers <= _SMALL_NOISE
+    return (_MOST_CAPACITY if small else _CAPACITY) * draws
 
 
 def _padded(noise: Any, capacity: int) -> Any:

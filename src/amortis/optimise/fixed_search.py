@@ -1,7 +1,7 @@
 """The compiled part of `FixedDraws`: L-BFGS of all restarts on noise that stays."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,12 +15,6 @@ from amortis.optimise.lbfgs import LBFGSState, lbfgs_init, lbfgs_step
 from amortis.optimise.restarts import over_restarts
 
 
-@eqx.filter_jit
-def first_search(points: Float[Array, "restarts p"], memory: int) -> LBFGSState:
-    """States before the first evaluation, one per restart."""
-    return jax.vmap(lambda point: lbfgs_init(point, memory))(points)
-
-
 def _unravel(loss: StochasticLoss, starts: Parameters) -> Callable[[Array], Parameters]:
     """Parameters from a point; `starts` gives the shapes only."""
     unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], starts))[1]
@@ -28,25 +22,19 @@ def _unravel(loss: StochasticLoss, starts: Parameters) -> Callable[[Array], Para
 
 
 @eqx.filter_jit
-def points_of(loss: StochasticLoss, starts: Parameters) -> Float[Array, "restarts p"]:
-    """Starting parameters as points in search coordinates, one per restart."""
-    return jax.vmap(lambda start: ravel_pytree(loss.coordinates(start))[0])(starts)
+def first_search(loss: StochasticLoss, starts: Parameters, memory: int) -> LBFGSState:
+    """States before the first evaluation, one per restart, in search coordinates."""
+
+    def one(start: Parameters) -> LBFGSState:
+        return lbfgs_init(ravel_pytree(loss.coordinates(start))[0], memory)
+
+    return jax.vmap(one)(starts)
 
 
 @eqx.filter_jit
-def parameters_at(
-    loss: StochasticLoss, points: Array, starts: Parameters, leader: Array
-) -> Parameters:
-    """Parameters of one restart's point; `starts` gives the shapes only."""
-    return _unravel(loss, starts)(points[leader])
-
-
-@eqx.filter_jit
-def watched_at(
-    loss: StochasticLoss, points: Array, starts: Parameters, leader: Array
-) -> tuple[Array, Array]:
-    """Locations and scales of what the loss watches, at one restart's point."""
-    return loss.watched(_unravel(loss, starts)(points[leader]))
+def search_again(search: LBFGSState, memory: int) -> LBFGSState:
+    """States of a new search from where the old ones are."""
+    return jax.vmap(lambda point: lbfgs_init(point, memory))(search.point)
 
 
 def _value_and_gradient(
@@ -73,6 +61,24 @@ def _value_and_gradient(
     return evaluate
 
 
+class Looked(NamedTuple):
+    """What the host looks at after a block; every leaf has a leading axis of restarts.
+
+    It comes from the compiled block, since functions of their own would each be compiled.
+
+    Attributes:
+        before: values after the block's first evaluation.
+        unsettled: how unsettled the watched quantities are (see `StochasticLoss.unsettled`).
+        watched: their locations and scales.
+        parameters: the parameters.
+    """
+
+    before: Float[Array, " restarts"]
+    unsettled: tuple[Array, Array]
+    watched: tuple[Array, Array]
+    parameters: Parameters
+
+
 @eqx.filter_jit
 def advance(
     loss: StochasticLoss,
@@ -82,7 +88,7 @@ def advance(
     starts: Parameters,
     chunk: int,
     length: int,
-) -> tuple[LBFGSState, Float[Array, " restarts"], tuple[Array, Array]]:
+) -> tuple[LBFGSState, Looked]:
     """Advance all restarts by `length` evaluations.
 
     Draws come in chunks of one size, of which the first `count` are used, so that more draws within
@@ -98,8 +104,7 @@ def advance(
         length: number of evaluations.
 
     Returns:
-        The states after them, the values after the first evaluation, and how unsettled the watched
-        quantities are at the end (see `StochasticLoss.unsettled`), each by restart.
+        The states after them, and what the host looks at.
     """
     evaluate = _value_and_gradient(loss, noise, count, starts, chunk)
     unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], starts))[1]
@@ -111,4 +116,6 @@ def advance(
 
     state, first = jax.lax.fori_loop(0, length, body, (search, search.value))
     unsettled = jax.vmap(lambda p, g: loss.unsettled(unravel(p), unravel(g)))
-    return state, first, unsettled(state.point, state.gradient)
+    parameters = jax.vmap(_unravel(loss, starts))(state.point)
+    watched = jax.vmap(loss.watched)(parameters)
+    return state, Looked(first, unsettled(state.point, state.gradient), watched, parameters)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from amortis._types import Parameters, RandomKey
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
+from amortis.optimise.restarts import apart
 from amortis.optimise.status import Status
 
 Monitor = Callable[[Progress, Callable[[], Parameters]], None]
@@ -90,6 +91,52 @@ def minimise(
             raise
         status = Status.INTERRUPTED
     return Outcome(method.best(loss, state), status, _history(records))
+
+
+def minimise_in_turn(
+    method: AbstractMethod,
+    loss: StochasticLoss,
+    starts: Parameters,
+    *,
+    key: RandomKey,
+    monitor: Monitor | None = None,
+) -> Outcome:
+    """Minimise from each start by itself, and keep the best.
+
+    The program of one restart serves all of them, whatever their number. Together they would need
+    one of their own, and on few cores it takes longer than all of them in turn: four restarts of
+    radon took 15.8 s together, and one 1.3 s.
+
+    Args:
+        method: the optimiser.
+        loss: the loss, in nats per datum.
+        starts: starting parameters with a leading axis of restarts.
+        key: random key of all noise, which restarts share.
+        monitor: called after every block.
+
+    Returns:
+        The outcome with the highest last objective; its history begins with the first restart.
+    """
+    started = time.perf_counter()
+    best: Outcome | None = None
+    for start in apart(starts):
+        before = time.perf_counter() - started
+        found = minimise(method, loss, start, key=key, monitor=monitor)
+        history = dataclasses.replace(found.history, seconds=found.history.seconds + before)
+        found = dataclasses.replace(found, history=history)
+        if best is None or _last(found) > _last(best):
+            best = found
+        if found.status is Status.INTERRUPTED:
+            return dataclasses.replace(best, status=Status.INTERRUPTED)
+    assert best is not None  # there is at least one start
+    return best
+
+
+def _last(outcome: Outcome) -> float:
+    """The last objective; minus infinity where there is none."""
+    objective = outcome.history.objective
+    last = float(objective[-1]) if len(objective) else -np.inf
+    return last if np.isfinite(last) else -np.inf
 
 
 def _history(records: list[tuple[float, Progress]]) -> History:

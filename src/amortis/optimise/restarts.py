@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 
 def over_restarts(function: Callable[[Any], Any], states: Any) -> Callable[[Any], Any]:
@@ -27,3 +28,13 @@ def over_restarts(function: Callable[[Any], Any], states: Any) -> Callable[[Any]
         return jax.tree.map(lambda leaf: leaf[None], result)
 
     return alone
+
+
+def apart(starts: Any) -> list[Any]:
+    """The starts one by one, each with its axis of restarts, of length one."""
+    hosted = jax.tree.map(np.asarray, starts)
+
+    def one(i: int) -> Any:
+        return jax.tree.map(lambda leaf: jax.device_put(leaf[i : i + 1]), hosted)
+
+    return [one(i) for i in range(jax.tree.leaves(hosted)[0].shape[0])]

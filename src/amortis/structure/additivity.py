@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from amortis.numerics import run_rarely
 from amortis.structure.evaluate import Moves, move
 from amortis.structure.joint import Joint, LatentAxis
 from amortis.structure.moved_data import Data
@@ -72,7 +73,7 @@ def make_additivity(joint: Joint, axis: LatentAxis) -> Additivity:
         }
         return Sums(jumps, drowned)
 
-    return jax.jit(evaluate)
+    return jax.jit(evaluate, compiler_options=run_rarely(joint.numbers))
 
 
 def in_double(tree: Any) -> Any:

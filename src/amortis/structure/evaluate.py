@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from amortis._types import Scalar, Sites
+from amortis.numerics import run_rarely
 from amortis.structure.joint import AnyArray, Joint, LatentAxis
 from amortis.structure.moved_data import Data
 from amortis.structure.points import Point
@@ -100,7 +101,7 @@ def make_evaluation(joint: Joint, axis: LatentAxis, site: str | None = None) -> 
         level = {n: _level(moved[n], before[n], derivative[n]) for n in point.z}
         return Outcome(moved, derivative, level, terms)
 
-    return jax.jit(evaluate)
+    return jax.jit(evaluate, compiler_options=run_rarely(joint.numbers))
 
 
 class OfSites(NamedTuple):
@@ -142,7 +143,7 @@ def make_site_evaluation(joint: Joint, axis: LatentAxis) -> SiteEvaluation:
         zero, one = (jax.tree.map(like, values) for like in (jnp.zeros_like, jnp.ones_like))
         return OfSites({n: pull({**zero, n: one[n]})[0] for n in values}, values)
 
-    return jax.jit(evaluate)
+    return jax.jit(evaluate, compiler_options=run_rarely(joint.numbers))
 
 
 def _level(

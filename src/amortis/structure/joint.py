@@ -1,6 +1,7 @@
 """`Joint`: a log joint density over whole arrays, all that this room knows of a model."""
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -69,6 +70,12 @@ class Joint:
     axes: tuple[LatentAxis, ...]
     arrays: Mapping[str, Array]
     constants: Mapping[str, np.ndarray]
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the latents and the data are."""
+        latents = sum(math.prod(shape) for shape in self.latents.values())
+        return latents + sum(array.size for array in self.arrays.values())
 
     def terms(self, latents: Sites, arrays: Arrays) -> dict[str, Scalar]:
         """Each site's log density in nats, with the log determinant of its bijection.

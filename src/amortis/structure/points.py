@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from amortis.numerics import run_rarely
 from amortis.structure.joint import AnyArray, Joint, LatentAxis
 
 SCALES = (1.5, 0.5, 3.0)
@@ -61,7 +62,7 @@ class Prior:
             latents = joint.density.draw_prior(jax.random.key(seed), {**arrays, **joint.constants})
             return None if latents is None else dict(latents)
 
-        self._draw = jax.jit(draw)
+        self._draw = jax.jit(draw, compiler_options=run_rarely(joint.numbers))
         self.known = self._is_known()
 
     def _is_known(self) -> bool:
