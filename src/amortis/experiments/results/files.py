@@ -42,7 +42,6 @@ def write_files(folder: Path, summary: Summary, runs: Runs) -> list[str]:
         "title": campaign.settings.title,
         "schedule": campaign.schedule.value,
         "remark": summary.remark,
-        "target": plain(summary.target),
         "rows": rows,
     }
     with replacing(folder / "summary.json") as stream:
@@ -68,6 +67,7 @@ def summary_row(summary: Summary, row: SummaryRow) -> dict[str, Any]:
         "reference_median": plain(known.get("median", math.nan)),
         "median": plain(row.median),
         "worst": plain(row.worst),
+        "target": plain(summary.target[row.method.name]),
         "best_known": plain(summary.best[row.method.name]),
         **{
             f"reference_{name}": plain(value)
