@@ -106,6 +106,6 @@ def test_results_come_back_to_the_bit(tmp_path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ArgumentError, match="cannot be (read|made)") as caught:
+    with pytest.raises(ArgumentError, match=r"cannot be (read|made)") as caught:
         run_campaign(campaign(), SmallTask(), store(tmp_path / "file"))
     assert "\n" not in str(caught.value)
