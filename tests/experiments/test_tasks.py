@@ -8,7 +8,7 @@ import pytest
 import amortis
 from amortis.experiments import nonlinear, saw
 from amortis.experiments.comparison import Setting
-from amortis.experiments.runs import Arm, recorded_fit
+from amortis.experiments.runs import Arm, recorded, recorded_fit
 from amortis.experiments.settings import Settings, read_settings
 from amortis.experiments.tasks import TASKS
 
@@ -73,6 +73,10 @@ def test_the_nonlinear_elbo_by_quadrature_is_the_sampled_one(setting, key) -> No
     task = TASKS["nonlinear"](settings, setting)
     fit, _ = recorded_fit(task.model, amortis.Table(), ADAM, key=key)
     x = nonlinear.simulate(setting, 200, seed=0).x
+    assert (
+        type(recorded(fit, 0.0, nonlinear.exact_elbo(fit, np.zeros(200), setting), float).loss)
+        is float
+    )  # as a file gives it
     sampled = fit.elbo(key=jax.random.fold_in(key, 1), draws=4000)
     # Within five standard errors of its mean: fails once in two million keys.
     assert abs(nonlinear.exact_elbo(fit, x, setting) - sampled.mean) < 5 * sampled.se

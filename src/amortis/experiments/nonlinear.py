@@ -133,4 +133,4 @@ def exact_elbo(fit: amortis.Fit, x: Float[np.ndarray, " n"], setting: Setting) -
         total -= 0.5 * weight * float(terms.sum())
     if setting is Setting.PAPER:
         total -= 0.5 * (m**2 + s**2) + (len(x) + 0.5) * log_2pi
-    return total
+    return float(total)

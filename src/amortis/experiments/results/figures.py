@@ -98,8 +98,11 @@ def _paths(summary: Summary, runs: Runs, against: str) -> Any:
         axes.set_xscale("log")
         axes.set_yscale("symlog", linthresh=_LINEAR)
         axes.set_title(title, fontsize=9)
+        low, high = axes.get_xlim()
+        axes.set_xlim(10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high)))
+        axes.tick_params(axis="x", which="minor", labelbottom=False)
         axes.set_xlabel(
-            "iterations" if against == "iterations" else "seconds, compilation included"
+            "iterations" if against == "iterations" else "seconds; a first seed also compiles"
         )
         axes.grid(alpha=0.25)
     grid[0].set_ylim(-2.0 * _LINEAR, 1.5 * highest)

@@ -252,7 +252,7 @@ def _convergence(
         code=(first, second, third),
         goal_iterations=reached_for_good(path.iterations, path.losses, best, slack, window),
         goal_seconds=reached_for_good(path.seconds, path.losses, best, slack, window),
-        succeeded=abs(result.loss - target) <= TOLERANCES[-1] * abs(target),
+        succeeded=bool(abs(result.loss - target) <= TOLERANCES[-1] * abs(target)),
     )
 
 
