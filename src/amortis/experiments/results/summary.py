@@ -47,7 +47,7 @@ class Convergence:
         goal_iterations: iterations from which on it stays within 0.01 nats per datum of the best
             known loss.
         goal_seconds: the same in seconds of wall time.
-        succeeded: whether its loss ends within 1 % of the target.
+        succeeded: whether its loss ends at most 1 % above the target.
     """
 
     code: tuple[float, float, float]
@@ -100,7 +100,7 @@ class SummaryRow:
 
     @property
     def succeeded(self) -> int:
-        """Runs that end within 1 % of the target."""
+        """Runs that end at most 1 % above the target."""
         return sum(run.succeeded for run in self.convergence)
 
     @property
@@ -252,7 +252,7 @@ def _convergence(
         code=(first, second, third),
         goal_iterations=reached_for_good(path.iterations, path.losses, best, slack, window),
         goal_seconds=reached_for_good(path.seconds, path.losses, best, slack, window),
-        succeeded=bool(abs(result.loss - target) <= TOLERANCES[-1] * abs(target)),
+        succeeded=bool(result.loss - target <= TOLERANCES[-1] * abs(target)),
     )
 
 
