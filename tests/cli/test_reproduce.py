@@ -70,6 +70,7 @@ def test_all_experiments_run_as_they_can_and_make_a_page(tmp_path, capsys, task)
     assert main([*arguments, "--out", str(tmp_path / "out"), "--page", str(page)]) == 0
     assert len(task.ran) == 5
     assert page.read_text(encoding="utf8").startswith("# The paper, reproduced")
+    assert "amortis reproduce paper --seeds 1 --only saw --page paper.md" in page.read_text("utf8")
     found = json.loads((tmp_path / "out" / "tiny-code" / "summary.json").read_text())
     assert [row["seeds"] for row in found["rows"]] == [1] * 5
     assert "written: " in capsys.readouterr().out

@@ -115,13 +115,14 @@ def test_pictures_and_page_are_made_of_the_outputs(tmp_path, run) -> None:
     assert pictures == ["paths_iterations.png", "paths_seconds.png", "losses.png", "iterations.png"]
     page = tmp_path / "docs" / "paper.md"
     page.parent.mkdir()
-    write_page(page, [Reproduced(summary, folder, tuple(pictures))])
+    write_page(page, [Reproduced(summary, folder, tuple(pictures))], "amortis reproduce tiny")
     text = page.read_text(encoding="utf8")
     for name in pictures:
         copied = page.parent / "images" / f"tiny-code-{name}"
         assert f"(images/{copied.name})" in text
         assert copied.read_bytes() == (folder / name).read_bytes()
         assert copied.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert "\namortis reproduce tiny\n" in text
     assert "## Tiny (none)" in text and "### As the code ran it" in text
     assert "| F-VI | ours | 7.5000 |" in text and "A remark." in text
     assert "2 draws per step and 40 steps" in text and "What is cut: most of it." in text

@@ -83,7 +83,10 @@ def reproduce(
         _show(found)
         done.append(found)
     if page is not None:
-        write_page(page, done)
+        given = {"as": as_, "schedule": schedule if schedule != "short" else None, "seeds": seeds}
+        options = "".join(f" --{name} {value}" for name, value in given.items() if value)
+        options += "".join(f" --only {name}" for name in only or ())
+        write_page(page, done, f"amortis reproduce {experiment}{options} --page {page.name}")
         typer.echo(f"\nwritten: {page}")
     return ExitCode.DONE
 

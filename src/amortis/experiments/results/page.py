@@ -17,7 +17,7 @@ from amortis.experiments.results.tables import (
     reasons,
     time_rows,
 )
-from amortis.experiments.settings import ScheduleName, Settings
+from amortis.experiments.settings import Settings
 from amortis.report import Cell, Column, markdown_table
 
 _INTRODUCTION = """\
@@ -25,7 +25,7 @@ _INTRODUCTION = """\
 
 C. C. Margossian and D. M. Blei, *Amortized Variational Inference: When and Why?* (UAI 2024).
 Every experiment is run as the paper states it and as the authors' published code ran it, and each
-number stands beside the one to expect. This page is generated: change the settings beside
+number stands beside the one to expect. This page is generated: change the settings in
 `src/amortis/experiments/settings`, not the page.
 
 ```
@@ -37,26 +37,27 @@ Two optimisers fit every method from every seed. *ours*: `amortis.fit` with noth
 "its to 50/10/1 %" is the rule of the authors' code: the first multiple i of 10 with the mean of the
 losses from i − 10 to i + 10 within that share of the target, F-VI's own late mean; medians over
 seeds. "our rule": from when on the loss stays within 0.01 nats per datum of the best known.
-"within 1 %": seeds that end within 1 % of the target. A result *agrees* if best and median are no
+"within 1 %": seeds that end at most 1 % above the target. A result *agrees* if best and median are no
 higher than the reference by more than the spread of the seeds (the printed one or ours), and is
 *better* if they are lower by more than what the printed value was rounded to. Losses are in nats,
 total.
 """
 
 
-def write_page(path: Path, done: Sequence[Reproduced]) -> None:
+def write_page(path: Path, done: Sequence[Reproduced], command: str) -> None:
     """Write the page, and the pictures beside it in `images`.
 
     Args:
         path: the Markdown file.
         done: experiments that were run; their pictures are copied from their folders.
+        command: what made it, for the reader to repeat.
 
     Raises:
         ArgumentError: a file cannot be written.
     """
     images = path.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
-    parts = [_INTRODUCTION.format(command=_command(done)), _machine(), _overview(done)]
+    parts = [_INTRODUCTION.format(command=command), _machine(), _overview(done)]
     settings: Settings | None = None
     for one in done:
         if settings is not one.summary.campaign.settings:
@@ -66,14 +67,6 @@ def write_page(path: Path, done: Sequence[Reproduced]) -> None:
         parts.append(_section(one, images))
     with replacing(path) as stream:
         stream.write(("\n\n".join(part.strip() for part in parts) + "\n").encode())
-
-
-def _command(done: Sequence[Reproduced]) -> str:
-    names = list(dict.fromkeys(one.summary.campaign.settings.experiment for one in done))
-    published = done[0].summary.campaign.schedule is ScheduleName.PUBLISHED if done else False
-    schedule = " --schedule published" if published else ""
-    only = "".join(f" --only {name}" for name in names)
-    return f"amortis reproduce paper{only}{schedule} --page docs/paper.md"
 
 
 def _machine() -> str:
