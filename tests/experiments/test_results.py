@@ -28,9 +28,10 @@ def run(tmp_path):
         (Expected(best=10.0), [10.005, 10.005], Agreement.AGREES),
         (Expected(best=10.0), [10.1, 10.1], Agreement.DIFFERS),
         (Expected(best=10.0), [10.1, 10.4], Agreement.AGREES),  # the seeds' own spread is 0.15
-        (Expected(best=10.0, median=10.2), [10.1, 10.1], Agreement.BETTER),
+        (Expected(best=10.0, median=10.2), [10.1, 10.1], Agreement.AGREES),
+        (Expected(best=10.0, median=10.2), [10.0, 10.1, 10.1], Agreement.BETTER),
         (Expected(best=10.0, median=10.0), [10.0, 10.0, 12.0, 12.0], Agreement.AGREES),
-        (Expected(best=10.0, median=10.05), [9.0, 11.0, 11.0], Agreement.BETTER),
+        (Expected(best=10.0, median=10.05), [9.0, 11.0, 11.0], Agreement.AGREES),
         (Expected(best=10.0), [9.0, 9.0], Agreement.BETTER),
         (Expected(best=10.0, rounding=2.0), [9.0, 9.0], Agreement.AGREES),
         (Expected(best=10.0), [math.nan, math.nan], Agreement.NONE),

@@ -37,10 +37,10 @@ Two optimisers fit every method from every seed. *ours*: `amortis.fit` with noth
 "its to 50/10/1 %" is the rule of the authors' code: the first multiple i of 10 with the mean of the
 losses from i − 10 to i + 10 within that share of the target, F-VI's own late mean; medians over
 seeds. "our rule": from when on the loss stays within 0.01 nats per datum of the best known.
-"within 1 %": seeds that end at most 1 % above the target. A result *agrees* if best and median are no
-higher than the reference by more than the spread of the seeds (the printed one or ours), and is
-*better* if they are lower by more than what the printed value was rounded to. Losses are in nats,
-total.
+"within 1 %": seeds that end at most 1 % above the target. A result *agrees* if best and median are
+no higher than the reference by more than the spread of the seeds (the printed one or ours), and is
+*better* if neither is higher, and one is lower, by more than the printed value was rounded to.
+Losses are in nats, total.
 """
 
 

@@ -276,7 +276,8 @@ def agreement(expected: Expected | None, losses: Sequence[float]) -> Agreement:
     off += [] if math.isnan(expected.median) else [median - expected.median]
     if max(off) > spread:
         return Agreement.DIFFERS
-    return Agreement.BETTER if min(off) < -expected.rounding else Agreement.AGREES
+    lower = min(off) < -expected.rounding and max(off) <= expected.rounding
+    return Agreement.BETTER if lower else Agreement.AGREES
 
 
 def _median(values: Sequence[float]) -> float:
