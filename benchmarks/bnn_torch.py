@@ -3,7 +3,7 @@
     python benchmarks/bnn_torch.py --method fvi --rows 2000 --iterations 200 --threads 2
 
 One step: 1000 rows, one draw of all 283 920 weights and of the rows' codes, the ELBO with the
-likelihood weighted by N/1000, its gradient, Adam at 1e-3. The authors' notebook also draws the codes
+likelihood weighted by N/1000, its gradient, Adam at 1e-3. The notebook also draws the codes
 of all N rows and runs its encoder on all of them at every step, though only 1000 enter the
 likelihood (`--all-rows`); without that flag the step is the cheaper one that takes the prior and
 the entropy of the same 1000 rows, weighted alike, as ours does. The last line is JSON.

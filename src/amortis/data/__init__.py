@@ -1,8 +1,8 @@
 """The room for data: files in, named arrays out, the rows of arrays in batches; files kept whole.
 
-May enter: file paths, addresses of published files, arrays by name, and the argument names of a function. May not enter: models,
-guides, fits. Values are passed on as they are found; whether a model can take them (NaN, unequal
-lengths) is for the model room to say.
+May enter: file paths, addresses of published files, arrays by name, and the argument names of a
+function. May not enter: models, guides, fits. Values are passed on as they are found; whether a
+model can take them (NaN, unequal lengths) is for the model room to say.
 """
 
 from amortis.data.archives import npz_names, read_npz

@@ -1,8 +1,10 @@
 """Fetching published files: checked by their checksum, kept in a folder, whole or not at all."""
 
 import dataclasses
+import functools
 import hashlib
 import http.client
+import itertools
 import os
 import socket
 import sys
@@ -93,21 +95,30 @@ def fetch(
     reasons: list[str] = []
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{file.name}"
-        for attempt in range(attempts):
-            try:
-                _download(url, file, target, timeout, progress)
-                return target
-            except _Failure as failure:
-                reason, passing = f"{url} {failure}", failure.passing
-            if not passing:
-                break
-            time.sleep(_PAUSE * 2**attempt if attempt + 1 < attempts else 0.0)
-        reasons.append(reason)
+        once = functools.partial(_download, url, file, target, timeout, progress)
+        failed = _tried(attempts, once)
+        if failed is None:
+            return target
+        reasons.append(f"{url} {failed}")
     damaged = all("checksum" in reason for reason in reasons)
     remedy = "try again later, pass other mirrors=, or put the file into a folder and name that"
     raise (ChecksumError if damaged else DownloadError)(
         f"'{file.name}' could not be fetched: {'; '.join(reasons)}; {remedy}"
     )
+
+
+def _tried(attempts: int, download: Callable[[], None]) -> _Failure | None:
+    """Try again while it may pass; None, or the last failure."""
+    for attempt in itertools.count(1):
+        try:
+            download()
+        except _Failure as failure:
+            if attempt >= attempts or not failure.passing:
+                return failure
+            time.sleep(_PAUSE * 2 ** (attempt - 1))
+        else:
+            break
+    return None
 
 
 def _download(

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +112,7 @@ def load_images(
     source: ImageSource,
     part: Part,
     *,
+    at_least: int = 1,
     folder: FilePath | None = None,
     cache: FilePath | None = None,
     mirrors: Sequence[str] | None = None,
@@ -127,6 +128,7 @@ def load_images(
     Args:
         source: `FASHION_MNIST` or `MNIST`.
         part: training or test images.
+        at_least: below the folder in `AMORTIS_DATA`, selections of fewer images are passed over.
         folder: where the files are, plain or gzipped; nothing is fetched then.
         cache: where fetched files are kept; `cache_folder()` by default.
         mirrors: addresses to fetch from in place of the source's own.
@@ -143,30 +145,31 @@ def load_images(
         DataError: a file is cut short, is not IDX, or holds something else.
         ArgumentError: the cache cannot be written.
     """
-    paths = _local(source, part, folder)
-    if paths is None and not download:
+    for paths in _local(source, part, folder):
+        found = _read(*paths)
+        if folder is not None or len(found.pixels) >= at_least:
+            return found
+    if not download:
         raise MissingFileError(
-            f"no {_names(part)[0]} of {source.title} below the folder in {DATA_VARIABLE} "
-            f"({os.environ.get(DATA_VARIABLE, 'not set')}); expected it in one of "
-            f"{', '.join(source.folders)}: pass folder=, or allow download"
+            f"no {_names(part)[0]} with {at_least} or more images of {source.title} below the "
+            f"folder in {DATA_VARIABLE} ({os.environ.get(DATA_VARIABLE, 'not set')}); expected it "
+            f"in one of {', '.join(source.folders)}: pass folder=, or allow download"
         )
-    if paths is None:
-        kept = (cache_folder() if cache is None else Path(cache)) / source.folders[0]
-        files = [PublishedFile(name, source.checksums[name]) for name in _names(part)]
-        found = source.mirrors if mirrors is None else mirrors
-        paths = [fetch(file, kept, found, progress=progress) for file in files]
-    return _read(*paths)
+    kept = (cache_folder() if cache is None else Path(cache)) / source.folders[0]
+    files = [PublishedFile(name, source.checksums[name]) for name in _names(part)]
+    places = source.mirrors if mirrors is None else mirrors
+    return _read(*(fetch(file, kept, places, progress=progress) for file in files))
 
 
-def _local(source: ImageSource, part: Part, folder: FilePath | None) -> list[Path] | None:
-    """The two files below a given folder, or below that of the environment if they are there.
+def _local(source: ImageSource, part: Part, folder: FilePath | None) -> Iterator[tuple[Path, Path]]:
+    """The pairs of files below a given folder, or below that of the environment.
 
     Raises:
         MissingFileError: a folder that is named is not there, or has no such files.
     """
     named = os.environ.get(DATA_VARIABLE) if folder is None else folder
     if not named:
-        return None
+        return
     root = Path(named)
     if not root.is_dir():
         origin = f"{DATA_VARIABLE} names" if folder is None else "folder is"
@@ -176,15 +179,15 @@ def _local(source: ImageSource, part: Part, folder: FilePath | None) -> list[Pat
         )
     own = [] if folder is None else [root]
     for place in [*own, *(root / name for name in source.folders)]:
-        found = [_either(place / name) for name in _names(part)]
-        if found[0] is not None and found[1] is not None:
-            return [found[0], found[1]]
-    if folder is None:
-        return None
-    raise MissingFileError(
-        f"'{root}' has no {' and '.join(_names(part))}; expected both files of {source.title}, "
-        f"with or without .gz, there or in {source.folders[0]}: put them there, or leave folder out"
-    )
+        images, labels = (_either(place / name) for name in _names(part))
+        if images is not None and labels is not None:
+            yield images, labels
+    if folder is not None:
+        raise MissingFileError(
+            f"'{root}' has no {' and '.join(_names(part))}; expected both files of "
+            f"{source.title}, with or without .gz, there or in {source.folders[0]}: put them "
+            f"there, or leave folder out"
+        )
 
 
 def _either(path: Path) -> Path | None:
