@@ -4,6 +4,6 @@ May enter: images, and fits of the one model. Figures 5 and 9 of Margossian & Bl
 """
 
 from amortis.experiments.bnn.figures import write_figures
-from amortis.experiments.bnn.run import BnnResult, run, run_bnn
+from amortis.experiments.bnn.fits import BnnResult, run, run_bnn
 
 __all__ = ["BnnResult", "run", "run_bnn", "write_figures"]

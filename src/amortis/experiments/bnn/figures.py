@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from amortis.data import replacing
+from amortis.experiments.bnn.fits import BnnResult
 from amortis.experiments.bnn.one_fit import BnnRun
-from amortis.experiments.bnn.run import BnnResult
 from amortis.report.matplotlib_import import new_figure
 
 _COLORS = ("black", "tab:gray", "tab:purple", "tab:blue", "tab:green", "tab:orange")
@@ -71,8 +71,8 @@ def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, 
 def _errors(result: BnnResult) -> Any:
     """Training and held-out errors against epochs and seconds."""
     kinds = ["training_mse", "held_out_mse"] if result.schedule.held_out else ["training_mse"]
-    figure, axes = _figure(10, 3.6 * len(kinds) + 0.4, len(kinds), 2)
-    names = list(result.runs)
+    figure, axes = _figure(10.0, 3.6 * len(kinds) + 0.4, len(kinds), 2)
+    names = list(result.settings.methods)
     for row, kind in zip(axes, kinds, strict=True):
         for axis, times, label in zip(
             row, ("epochs", "seconds"), ("epochs", "seconds of steps"), strict=True

@@ -48,7 +48,7 @@ class KeptRuns:
         except (DataError, KeyError) as error:
             self.tell(f"'{path}' is damaged ({type(error).__name__}); this fit is made again")
             return None
-        plain = {k: v.item() if v.ndim == 0 else v for k, v in values.items()}
+        plain: dict[str, Any] = {k: v.item() if v.ndim == 0 else v for k, v in values.items()}
         return BnnRun(**plain)
 
     def save(self, name: str, decides: Mapping[str, Any], run: BnnRun) -> None:
@@ -72,9 +72,10 @@ class KeptRuns:
                 f"'{path.parent}' cannot be made: {error.strerror or error}; name a folder that "
                 f"can be written"
             ) from error
-        values = {f.name: getattr(run, f.name) for f in dataclasses.fields(run)}
+        values: dict[str, Any] = {f.name: getattr(run, f.name) for f in dataclasses.fields(run)}
+        values[_DECIDES] = np.asarray(_digest(decides))
         with replacing(path) as stream:
-            np.savez_compressed(stream, **values, **{_DECIDES: np.asarray(_digest(decides))})
+            np.savez_compressed(stream, **values)
 
     def _path(self, name: str) -> Path | None:
         if self.folder is None:

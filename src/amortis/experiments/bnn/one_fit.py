@@ -160,15 +160,19 @@ def fit_recorded(
     compiled = time.perf_counter() - started
     clock = _Clock(_Errors(first, held_out), monitor)
     fit = fitted(schedule.epochs * schedule.per_epoch, clock)
-    records = np.asarray(clock.records, np.float64)
-    shown = clock.errors.shown(fit)
+    steps, seconds, elbo, training, held_mse = np.asarray(clock.records, np.float64).T
+    training_shown, held_out_shown = clock.errors.shown(fit)
     return BnnRun(
-        fit.status.name,
-        fit.parameters,
-        compiled,
-        records[:, 0] / schedule.per_epoch,
-        *records[:, 1:].T,
-        *shown,
+        status=fit.status.name,
+        parameters=fit.parameters,
+        compile_seconds=compiled,
+        epochs=steps / schedule.per_epoch,
+        seconds=seconds,
+        elbo=elbo,
+        training_mse=training,
+        held_out_mse=held_mse,
+        training_shown=training_shown,
+        held_out_shown=held_out_shown,
     )
 
 
