@@ -23,6 +23,7 @@ from amortis.families import AbstractFamily, DiagonalNormal
 from amortis.fitting.capacity import Choices, to_tolerance
 from amortis.fitting.choose import choose_gradient, choose_method, with_inference
 from amortis.fitting.record import Fit
+from amortis.fitting.relocate import unstuck
 from amortis.guide import Guide
 from amortis.inference_functions import AbstractInferenceFunction, as_inference_function
 from amortis.model import LatentModel
@@ -123,6 +124,9 @@ def _composed(
     gradient = choose_gradient(method) if given.gradient is None else given.gradient
     loss = make_loss(model, guide, gradient)
     fitted = _from_finite_start(loss, method, key, restarts, given.monitor)
+    if inference.owns_rows and objective is None:
+        stuck_key = jax.random.fold_in(key, 2)
+        fitted = unstuck(fitted, method, key=stuck_key, monitor=given.monitor)
     return dataclasses.replace(fitted, objective=objective)
 
 
