@@ -1,58 +1,110 @@
+import csv
 import json
-import math
 
-import jax
 import pytest
 
-from amortis import Progress
-from amortis.cli import main
-from amortis.cli.reproduce import EXPERIMENTS
-from amortis.experiments.comparison import Comparison, Reproduction, Setting
+from amortis.cli import main, reproduce
+from amortis.experiments import reproduction
+from amortis.experiments.settings import read_settings
+from amortis.experiments.tasks import TASKS
+from tests.experiments.small_experiment import SETTINGS, SmallTask
+
+LINES = ["F-VI", "F-VI", "A-VI", "A-VI", "A-VI"]
 
 
 @pytest.fixture
-def calls(monkeypatch) -> list:
-    """An experiment in place of the linear one, that notes how it was called."""
-    made = []
+def task(monkeypatch) -> SmallTask:
+    """A small experiment in place of saw, and all others out of the way."""
+    made = SmallTask()
 
-    def run(setting, *, key, seeds=1, monitor_for=None):
-        made.append((setting, key, seeds))
-        assert monitor_for is not None
-        monitor_for("F-VI")(Progress(-4.0, None, 8, 12, 1.0), lambda: None)
-        lines = (
-            Comparison("F-VI", "ELBO, nats", -2.0, -4.0, 1.5, "CONVERGED"),
-            Comparison("A-VI", "ELBO, nats", math.nan, -3.0, 2.5),
-        )
-        return Reproduction("A title", lines, "A remark.")
+    def small(name):
+        return SETTINGS if name == "saw" else read_settings(name)
 
-    monkeypatch.setitem(EXPERIMENTS, "linear", run)
+    for module in (reproduce, reproduction):
+        monkeypatch.setattr(module, "read_settings", small)
+    monkeypatch.setitem(TASKS, "saw", lambda settings, setting: made)
     return made
 
 
-def test_reference_result_and_ratio_stand_side_by_side(capsys, calls) -> None:
-    assert main(["reproduce", "linear", "--as", "code", "--seeds", "3", "--seed", "5"]) == 0
-    ((setting, key, seeds),) = calls
-    assert (setting, seeds) == (Setting.CODE, 3)
-    assert jax.random.key_data(key).tolist() == jax.random.key_data(jax.random.key(5)).tolist()
-    out, err = capsys.readouterr()
-    lines = out.split("\n")
-    assert lines[0] == "A title" and lines[-2] == "A remark."
-    head = ["what", "quantity", "reference", "result", "ratio", "difference"]
-    assert lines[2].split()[:6] == head
-    cells = [line.split("  ") for line in lines[4:6]]
-    assert [[cell.strip() for cell in line if cell] for line in cells] == [
-        ["F-VI", "ELBO, nats", "-2", "-4", "2.00000", "-2", "1.5", "CONVERGED"],
-        ["A-VI", "ELBO, nats", "–", "-3", "–", "–", "2.5"],
-    ]
-    assert err.startswith("F-VI: ELBO -4.00 nats, 8 draws, 12 iterations")
+def test_reference_result_and_ratio_stand_side_by_side(tmp_path, capsys, task) -> None:
+    out = tmp_path / "out"
+    assert main(["reproduce", "SAW", "--as", "code", "--out", str(out)]) == 0
+    printed, progress = capsys.readouterr()
+    lines = printed.split("\n")
+    assert lines[1].startswith("Tiny, as the code has it")
+    head = "method optimiser reference best best ratio reference median median"
+    assert lines[3].split()[:9] == head.split()
+    assert [line.split()[0] for line in lines[5:10]] == LINES
+    assert lines[5].split()[1:3] == ["ours", "7.5000"]
+    assert "tiny-code, run 1 of 12: F-VI, ours, seed 0: ELBO -8.00 nats" in progress
+    assert "tiny-code, run 12 of 12: A-VI, ours, seed 3" in progress
+    assert {path.name for path in (out / "tiny-code").iterdir()} == {
+        "runs.csv",
+        "paths.csv",
+        "summary.csv",
+        "summary.json",
+        "paths_iterations.png",
+        "paths_seconds.png",
+        "losses.png",
+        "iterations.png",
+    }
 
 
-def test_the_table_is_written_as_numbers_and_as_markdown(tmp_path, capsys, calls) -> None:
-    assert main(["reproduce", "LINEAR", "--out", str(tmp_path)]) == 0
-    assert "linear-paper.json, linear-paper.md" in capsys.readouterr().out
-    found = json.loads((tmp_path / "linear-paper.json").read_text())
-    assert found["lines"][0]["ratio"] == 2.0
-    assert found["lines"][1]["reference"] is None and found["lines"][1]["result"] == -3.0
-    table = (tmp_path / "linear-paper.md").read_text(encoding="utf8").split("\n")
-    assert table[1] == "|---|---|---:|---:|---:|---:|---:|---|"
-    assert calls[0][0] is Setting.PAPER
+def test_an_interrupted_run_says_so_and_goes_on(tmp_path, capsys, task) -> None:
+    arguments = ["reproduce", "saw", "--as", "code", "--out", str(tmp_path)]
+    task.interrupt_at = 5
+    assert main(arguments) == 130
+    error = capsys.readouterr().err
+    assert "interrupted at saw as the code has it" in error and "goes on from there" in error
+    task.interrupt_at = None
+    assert main(arguments) == 0
+    assert "5 of 12 runs are there already" in capsys.readouterr().err
+    assert len(task.ran) == 12
+    with (tmp_path / "tiny-code" / "runs.csv").open(encoding="utf8", newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 12
+
+
+def test_all_experiments_run_as_they_can_and_make_a_page(tmp_path, capsys, task) -> None:
+    page = tmp_path / "paper.md"
+    arguments = ["reproduce", "paper", "--only", "saw", "--seeds", "1", "--seed", "7"]
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--page", str(page)]) == 0
+    assert len(task.ran) == 5
+    assert page.read_text(encoding="utf8").startswith("# The paper, reproduced")
+    found = json.loads((tmp_path / "out" / "tiny-code" / "summary.json").read_text())
+    assert [row["seeds"] for row in found["rows"]] == [1] * 5
+    assert "written: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lineer"], "there is no experiment 'lineer'; expected linear, nonlinear, saw, hmm"),
+        (["nonlinea"], "did you mean 'nonlinear'?"),
+        (["saw", "--as", "codex"], "--as is 'codex'; expected paper, code: did you mean 'code'?"),
+        (["saw", "--schedule", "long"], "--schedule is 'long'; expected published, short"),
+        (["saw", "--seeds", "0"], "--seeds is 0; expected at least 1"),
+        (["saw", "--seed", "-1"], "--seed is -1; expected at least 0"),
+        (["saw", "--only", "linear"], "--only is 'linear' beside the experiment 'saw'"),
+        (["paper", "--only", "swa"], "there is no experiment 'swa'; expected"),
+        (["hmm", "--as", "code"], "'hmm' has no such setting: the authors published no code"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_in_one_line(tmp_path, capsys, arguments, message) -> None:
+    assert main(["reproduce", *arguments, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_a_run(tmp_path, capsys, task) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert main(["reproduce", "saw", "--as", "code", "--out", str(tmp_path / "file" / "out")]) == 2
+    assert "cannot be made" in capsys.readouterr().err
+    assert task.ran == []
+
+
+def test_without_matplotlib_nothing_is_run(tmp_path, capsys, task, monkeypatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    assert main(["reproduce", "saw", "--as", "code", "--out", str(tmp_path)]) == 2
+    assert 'pip install "amortis[plots]"' in capsys.readouterr().err
+    assert task.ran == []

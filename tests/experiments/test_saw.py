@@ -106,20 +106,3 @@ def test_two_rows_close_the_gap_and_one_does_not(key):
     alone = amortis.fit(bound, key=key, inference=amortis.Polynomial(1))
     assert saw.exact_elbo(alone, x, flat=False) == pytest.approx(best.alone_elbo, abs=0.01)
     assert best.elbo - best.alone_elbo > 10
-
-
-def test_losses_are_in_the_authors_convention(key, monkeypatch):
-    monkeypatch.setattr(saw, "functions", lambda: {"F-VI": amortis.Table()})
-    monkeypatch.setattr(saw, "RESTARTS", 1)
-    (factorized,) = saw.run(Setting.CODE, key=key, size=40).lines
-    x = saw.simulate(Setting.CODE, 40, seed=0)
-    loss = -saw.exact(x, flat=True).elbo - 0.5 * 39 * math.log(2 * math.pi)
-    assert factorized.result == pytest.approx(loss, abs=0.01)
-    assert (factorized.reference, factorized.quantity) == (553.08, "loss, nats")
-
-
-@pytest.mark.slow
-def test_every_function_and_the_default_are_run(key):
-    found = saw.run(Setting.PAPER, key=key, size=40)
-    assert [line.name for line in found.lines] == list(saw.functions())
-    assert all(math.isfinite(line.ratio) for line in found.lines)

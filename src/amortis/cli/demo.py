@@ -10,10 +10,10 @@ import typer
 from jaxtyping import Float
 
 from amortis._errors import MissingDependencyError
+from amortis.cli.comparison_table import COLUMNS, comparison_rows
 from amortis.cli.exit_codes import ExitCode, exit_code
 from amortis.cli.output import prepare_folder
 from amortis.cli.progress import ProgressDisplay, progress_display
-from amortis.cli.reproduce import COLUMNS, comparison_rows
 from amortis.experiments import linear
 from amortis.experiments.comparison import MonitorFor, Setting
 from amortis.experiments.digits import LATENTS, DigitsResult

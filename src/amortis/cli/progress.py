@@ -26,17 +26,20 @@ class ProgressDisplay(Protocol):
         ...
 
 
-def progress_display(console: Console | None = None) -> AbstractContextManager[ProgressDisplay]:
+def progress_display(
+    console: Console | None = None, *, keep: int | None = None
+) -> AbstractContextManager[ProgressDisplay]:
     """Bars that move on a terminal, else plain lines.
 
     Args:
         console: where to show it; by default the error stream, which leaves the results alone.
+        keep: bars shown at once, where there are many fits; by default all of them.
 
     Returns:
         A context; it shows while it is open.
     """
     console = Console(stderr=True) if console is None else console
-    return LiveProgress(console) if console.is_terminal else PlainProgress(console)
+    return LiveProgress(console, keep=keep) if console.is_terminal else PlainProgress(console)
 
 
 def describe(progress: Progress) -> str:
@@ -128,10 +131,14 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
     Attributes:
         bars: what draws them.
         clock: seconds from any start.
+        keep: bars shown at once; None for all.
     """
 
-    def __init__(self, console: Console, clock: Clock = time.perf_counter) -> None:
+    def __init__(
+        self, console: Console, clock: Clock = time.perf_counter, keep: int | None = None
+    ) -> None:
         self.clock = clock
+        self.keep = keep
         self.bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=12),
@@ -155,6 +162,8 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
     def monitor_for(self, name: str) -> Monitor:
         """See `ProgressDisplay`."""
         pace = TimeLeft()
+        if self.keep is not None and len(self.bars.task_ids) >= self.keep:
+            self.bars.remove_task(self.bars.task_ids[0])
         task: TaskID = self.bars.add_task(name, total=1.0, state="compiling", left="")
         furthest = 0.0
 

@@ -1,127 +1,134 @@
 """`amortis reproduce`: published experiments, with reference, result and ratio side by side."""
 
-import dataclasses
-import math
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated
 
-import jax
 import typer
 
 from amortis._errors import ArgumentError
-from amortis._types import RandomKey
 from amortis.cli.choices import nearest, require_at_least
 from amortis.cli.exit_codes import ExitCode
-from amortis.cli.output import prepare_folder, write_json
+from amortis.cli.output import prepare_folder
 from amortis.cli.progress import progress_display
-from amortis.experiments import hmm, linear, nonlinear, saw
-from amortis.experiments.comparison import MonitorFor, Reproduction, Setting
-from amortis.report import Cell, Column, markdown_table, replacing, text_table
+from amortis.experiments import reproduction
+from amortis.experiments.comparison import Setting
+from amortis.experiments.reproduction import Request, settings_of
+from amortis.experiments.results.page import write_page
+from amortis.experiments.results.reproduced import Reproduced
+from amortis.experiments.results.tables import LOSS_COLUMNS, TIME_COLUMNS, loss_rows, time_rows
+from amortis.experiments.settings import ScheduleName, read_settings
+from amortis.experiments.tasks import TASKS
+from amortis.report import text_table
 
-COLUMNS = (
-    Column("what"),
-    Column("quantity"),
-    Column("reference", form=".8g"),
-    Column("result", form=".8g"),
-    Column("ratio", form=".5f"),
-    Column("difference", form=".4g"),
-    Column("time", "s", ".1f"),
-    Column("note"),
-)
+ALL = "paper"
+"""Stands for all experiments."""
 
-
-class Run(Protocol):
-    """What an experiment offers to this command."""
-
-    def __call__(
-        self,
-        setting: Setting,
-        *,
-        key: RandomKey,
-        seeds: int = 1,
-        monitor_for: MonitorFor | None = None,
-    ) -> Reproduction:
-        """Run the experiment at a setting, over a number of seeds."""
-        ...
-
-
-EXPERIMENTS: dict[str, Run] = {
-    "linear": linear.run,
-    "nonlinear": nonlinear.run,
-    "saw": saw.run,
-    "hmm": hmm.run,
-}
+_BARS = 4
+"""Fits shown at once; there are hundreds."""
 
 
 def reproduce(
-    experiment: Annotated[str, typer.Argument(help=f"{' or '.join(EXPERIMENTS)}.")],
+    experiment: Annotated[
+        str, typer.Argument(help=f"{', '.join(TASKS)}; or {ALL} for all of them.")
+    ],
     as_: Annotated[
-        str, typer.Option("--as", help="paper: as it is stated; code: as its authors ran it.")
-    ] = "paper",
-    seeds: Annotated[int, typer.Option(help="Runs with different random numbers.")] = 1,
+        str | None,
+        typer.Option(
+            "--as",
+            help="paper: as it is stated; code: as its authors ran it. By default paper, and both "
+            "for all experiments.",
+        ),
+    ] = None,
+    schedule: Annotated[
+        str, typer.Option(help="Of the paper's optimiser: short, for two cores, or published.")
+    ] = "short",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Of all experiments, only this one; may be repeated.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Runs per method and optimiser; as in the settings.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the table as JSON and Markdown.")
+        Path, typer.Option(metavar="DIR", help="Folder for tables, pictures and the runs.")
+    ] = Path("amortis-reproduced"),
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Markdown page of all that was run.")
     ] = None,
 ) -> int:
-    """Run a published experiment and print reference, result and ratio side by side."""
-    name = experiment.casefold()
-    if name not in EXPERIMENTS:
-        raise ArgumentError(
-            f"there is no experiment '{experiment}'; {nearest(experiment, EXPERIMENTS)}"
-        )
-    settings = {setting.value: setting for setting in Setting}
-    if as_.casefold() not in settings:
-        raise ArgumentError(f"--as is '{as_}'; expected paper or code: {nearest(as_, settings)}")
-    require_at_least("--seeds", seeds, 1, "leave it out for 1")
+    """Run published experiments; a run that was interrupted goes on where it stopped."""
+    wanted = _wanted(experiment, as_, only)
+    if seeds is not None:
+        require_at_least("--seeds", seeds, 1, "leave it out for what the settings say")
     require_at_least("--seed", seed, 0, "leave it out for 0")
-    folder = None if out is None else prepare_folder(out)
-    with progress_display() as display:
-        found = EXPERIMENTS[name](
-            settings[as_.casefold()],
-            key=jax.random.key(seed),
-            seeds=seeds,
-            monitor_for=display.monitor_for,
-        )
-    rows = comparison_rows(found)
-    typer.echo(f"{found.title}\n\n{text_table(COLUMNS, rows)}")
-    if found.remark:
-        typer.echo(f"\n{found.remark}")
-    if folder is not None:
-        stem = f"{name}-{as_.casefold()}"
-        write_json(folder / f"{stem}.json", as_plain(found))
-        with replacing(folder / f"{stem}.md") as stream:
-            stream.write(f"{markdown_table(COLUMNS, rows)}\n".encode())
-        typer.echo(f"\nwritten to {folder}: {stem}.json, {stem}.md")
+    schedules = {name.value: name for name in ScheduleName}
+    chosen = _choice("--schedule", schedule, schedules)
+    request = Request(prepare_folder(out), schedules[chosen], seeds, seed)
+    for name, setting in wanted:
+        settings_of(name, setting)  # refused before anything is run
+    done: list[Reproduced] = []
+    for name, setting in wanted:
+        try:
+            with progress_display(keep=_BARS) as display:
+                found = reproduction.reproduce(
+                    name, setting, request, monitor_for=display.monitor_for, tell=_tell
+                )
+        except KeyboardInterrupt:
+            _tell(
+                f"interrupted at {name} as the {setting.value} has it; what is finished is in "
+                f"'{out}': the same command goes on from there"
+            )
+            return ExitCode.INTERRUPTED
+        _show(found)
+        done.append(found)
+    if page is not None:
+        write_page(page, done)
+        typer.echo(f"\nwritten: {page}")
     return ExitCode.DONE
 
 
-def comparison_rows(found: Reproduction) -> list[list[Cell]]:
-    """The lines of a reproduction as rows of a table; what is not known is None."""
+def _wanted(
+    experiment: str, as_: str | None, only: Sequence[str] | None
+) -> list[tuple[str, Setting]]:
+    name = _choice("experiment", experiment, [*TASKS, ALL])
+    settings = {setting.value: setting for setting in Setting}
+    setting = None if as_ is None else settings[_choice("--as", as_, settings)]
+    if name != ALL:
+        if only:
+            raise ArgumentError(
+                f"--only is '{only[0]}' beside the experiment '{name}'; expected it beside {ALL}: "
+                f"leave it out"
+            )
+        return [(name, setting or Setting.PAPER)]
+    names = [_choice("--only", each, TASKS) for each in only or TASKS]
+    # As stated first, then as the code ran it, where that was published.
     return [
-        [
-            line.name,
-            line.quantity,
-            _known(line.reference),
-            _known(line.result),
-            _known(line.ratio),
-            _known(line.difference),
-            _known(line.seconds),
-            line.note,
-        ]
-        for line in found.lines
+        (each, plan)
+        for each in TASKS
+        if each in names
+        for plan in read_settings(each).plans
+        if setting in (None, plan)
     ]
 
 
-def as_plain(found: Reproduction) -> dict[str, Any]:
-    """A reproduction as plain data for JSON."""
-    lines = [
-        {key: _known(value) for key, value in dataclasses.asdict(line).items()}
-        | {"ratio": _known(line.ratio), "difference": _known(line.difference)}
-        for line in found.lines
-    ]
-    return {"title": found.title, "remark": found.remark, "lines": lines}
+def _choice(option: str, text: str, known: Collection[str]) -> str:
+    name = text.strip().casefold()
+    if name not in known:
+        what = "there is no experiment" if option in ("experiment", "--only") else f"{option} is"
+        raise ArgumentError(f"{what} '{text}'; expected {', '.join(known)}: {nearest(text, known)}")
+    return name
 
 
-def _known(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _show(found: Reproduced) -> None:
+    summary = found.summary
+    settings, plan = summary.campaign.settings, summary.campaign.plan
+    typer.echo(f"\n{settings.title}, as the {plan.setting.value} has it: losses in nats, total\n")
+    typer.echo(text_table(LOSS_COLUMNS, loss_rows(summary)))
+    typer.echo(f"\n{text_table(TIME_COLUMNS, time_rows(summary))}")
+    typer.echo(f"\n{summary.remark}")
+    typer.echo(f"\nwritten to {found.folder}: {', '.join(found.files)}")
+
+
+def _tell(line: str) -> None:
+    typer.echo(f"amortis: {line}", err=True)

@@ -2,9 +2,7 @@
 
 import dataclasses
 import math
-import time
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -12,29 +10,11 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 import amortis
-from amortis._types import RandomKey
-from amortis.experiments.comparison import Comparison, MonitorFor, Reproduction, Setting
+from amortis.experiments.comparison import Setting
 
 ALPHA, THETA = 0.75, 3.4159
 ALONE, WIDTHS = (4, 10, 20), (2, 4, 6, 10)
 """Widths of the networks that read x_n alone, and of those that read (x_{n-1}, x_n)."""
-
-RESTARTS = 4
-"""Of 20 seeds of the narrowest network without skip, 3 or 4 end 0.5 to 1.2 nats short with one."""
-
-_PRINTED = {
-    "constant": 2933.55,
-    "F-VI": 553.08,
-    "A-VI, x_n, k = 4": 892.0,
-    "A-VI, x_n, k = 20": 885.0,
-    "A-VI, (x_{n-1}, x_n), k = 2": 553.05,
-    "A-VI, (x_{n-1}, x_n), k = 4": 553.06,
-    "A-VI, (x_{n-1}, x_n), k = 6": 553.06,
-    "A-VI, (x_{n-1}, x_n), k = 10": 553.06,
-    "A-VI, default": 553.06,
-}
-"""Best losses printed by the authors' code after 30 000 iterations; 553.06 is their best of all
-networks wider than two."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,84 +159,3 @@ def exact_elbo(fit: amortis.Fit, x: Float[np.ndarray, " n"], flat: bool) -> floa
     log_joint += 0.0 if flat else -0.5 * (m**2 + s**2) - 0.5 * math.log(2 * math.pi)
     entropies = (len(x) + 1) * 0.5 * math.log(2 * math.pi * math.e)
     return log_joint + entropies + math.log(s) + float(np.log(sd).sum())
-
-
-def functions() -> dict[
-    str, amortis.Constant | amortis.Table | amortis.MLP | amortis.Windowed | None
-]:
-    """The paper's inference functions, without linear skip, and the library's choice (None)."""
-    alone = {f"A-VI, x_n, k = {k}": amortis.MLP(k, skip=False) for k in ALONE}
-    pairs = {
-        f"A-VI, (x_{{n-1}}, x_n), k = {k}": amortis.Windowed(amortis.MLP(k, skip=False), (-1, 0))
-        for k in WIDTHS
-    }
-    baselines = {"constant": amortis.Constant(), "F-VI": amortis.Table()}
-    return {**baselines, **alone, **pairs, "A-VI, default": None}
-
-
-def run(
-    setting: Setting,
-    *,
-    key: RandomKey,
-    seeds: int = 1,
-    size: int = 1000,
-    monitor_for: MonitorFor | None = None,
-) -> Reproduction:
-    """Fit the saw model with each inference function, and with the library's own choice.
-
-    Args:
-        setting: `PAPER` compares ELBOs with the closed form; `CODE` compares losses in the
-            authors' convention (no constants) with those that their code printed.
-        key: random key.
-        seeds: fits per inference function.
-        size: number of steps.
-        monitor_for: makes a monitor for each fit by its name.
-
-    Returns:
-        One line per fit.
-    """
-    x, flat = simulate(setting, size, seed=0), setting is Setting.CODE
-    bound, best = amortis.from_numpyro(model, x, flat), exact(x, flat)
-    lines: list[Comparison] = []
-    for name, function in functions().items():
-        for seed in range(seeds):
-            started = time.perf_counter()
-            fit = amortis.fit(
-                bound,
-                key=jax.random.fold_in(key, seed),
-                inference=function,
-                restarts=RESTARTS,
-                monitor=None if monitor_for is None else monitor_for(name),
-            )
-            seconds = time.perf_counter() - started
-            elbo = exact_elbo(fit, x, flat)
-            lines.append(_compare(setting, name, elbo, best, size, seconds, fit.status.name))
-    title = f"saw model, N = {size}, as the {setting.value} has it"
-    return Reproduction(title, tuple(lines), _REMARK[setting])
-
-
-_REMARK = {
-    Setting.PAPER: "Reference: the closed form of the factorized optimum; for x_n alone that of "
-    "the best linear function, which networks beat a little. ELBOs of the fitted Gaussians, exact.",
-    Setting.CODE: "Reference: best of ten seeds printed by the authors' code. The data are theirs "
-    "if PyTorch is installed (seed 2012), else drawn from the same law.",
-}
-
-
-def _compare(
-    setting: Setting,
-    name: str,
-    elbo: float,
-    best: ExactSaw,
-    size: int,
-    seconds: float,
-    note: str,
-) -> Comparison:
-    if setting is Setting.PAPER:
-        lower = {"constant": best.constant_elbo} | {
-            f"A-VI, x_n, k = {k}": best.alone_elbo for k in ALONE
-        }
-        return Comparison(name, "ELBO, nats", lower.get(name, best.elbo), elbo, seconds, note)
-    # Their losses leave out all log 2 pi but those that cancel with the entropies'.
-    loss = -elbo - 0.5 * (size - 1) * math.log(2 * math.pi)
-    return Comparison(name, "loss, nats", _PRINTED.get(name, math.nan), loss, seconds, note)

@@ -48,7 +48,11 @@ def code_rule(
 
 
 def reached_for_good(
-    times: Sequence[float], losses: Sequence[float], best: float, slack: float, window: int = 1
+    times: Sequence[float] | Sequence[int],
+    losses: Sequence[float],
+    best: float,
+    slack: float,
+    window: int = 1,
 ) -> float:
     """Time from which on a path stays within a slack of the best known loss.
 

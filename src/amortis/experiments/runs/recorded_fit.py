@@ -63,12 +63,12 @@ def recorded(
     failed = fit.status is amortis.Status.DIVERGED
     return RunResult(
         status=fit.status.name,
-        loss=math.nan if failed else loss,
+        loss=math.nan if failed else float(loss),  # NumPy's numbers do not go into JSON
         seconds=seconds,
         path=RunPath(
             iterations=tuple(int(i) for i in history.iterations),
             seconds=tuple(float(s) for s in history.seconds),
             losses=tuple(loss_of(float(elbo)) for elbo in history.objective),
         ),
-        values=values,
+        values={name: float(value) for name, value in values.items()},
     )

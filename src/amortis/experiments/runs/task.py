@@ -50,11 +50,6 @@ class Task(Protocol):
     """An experiment at one setting: data are read and models are bound, once for all runs."""
 
     @property
-    def rows(self) -> int:
-        """Number of data, for nats per datum."""
-        ...
-
-    @property
     def digest(self) -> str:
         """Stands for the data: results on other data are not taken over."""
         ...
@@ -62,6 +57,10 @@ class Task(Protocol):
     @property
     def remark(self) -> str:
         """Which data these are, and what the loss leaves out; a sentence or two."""
+        ...
+
+    def rows(self, method: Method) -> int:
+        """Number of data that a method is fitted to, for nats per datum."""
         ...
 
     def best_loss(self, method: Method) -> float | None:

@@ -13,6 +13,7 @@ from amortis.experiments.settings.records import (
     Schedule,
     ScheduleName,
     Settings,
+    Statement,
 )
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Schedule",
     "ScheduleName",
     "Settings",
+    "Statement",
     "parse_settings",
     "read_settings",
 ]

@@ -2,25 +2,22 @@
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from importlib.resources import files
-from typing import Any, TypeVar
 
 from amortis._errors import DataError
 from amortis.experiments.comparison import Setting
 from amortis.experiments.settings.records import (
-    NEVER,
     Expected,
     Method,
     Plan,
     Schedule,
     ScheduleName,
     Settings,
+    Statement,
 )
+from amortis.experiments.settings.table import SettingsTable
 
 _FUNCTIONS = ("constant", "table", "polynomial", "mlp", "default")
-_Value = TypeVar("_Value")
 
 
 def read_settings(experiment: str) -> Settings:
@@ -58,7 +55,7 @@ def parse_settings(text: str, experiment: str) -> Settings:
             f"settings of '{experiment}' are not TOML: {error}; expected a file such as "
             f"linear.toml: mend that line"
         ) from error
-    top = _Table(content, f"settings of '{experiment}'")
+    top = SettingsTable(content, f"settings of '{experiment}'")
     methods = tuple(_method(table) for table in top.tables("methods"))
     names = tuple(method.name for method in methods)
     plans = {
@@ -75,12 +72,19 @@ def parse_settings(text: str, experiment: str) -> Settings:
         sizes={name: sizes.count(name) for name in sizes.content},
         methods=methods,
         plans=plans,
+        statements=tuple(_statement(table) for table in top.tables("statements", [])),
     )
     top.finish()
     return settings
 
 
-def _method(table: "_Table") -> Method:
+def _statement(table: SettingsTable) -> Statement:
+    statement = Statement(table.text("says"), table.text("holds"), table.text("why"))
+    table.finish()
+    return statement
+
+
+def _method(table: SettingsTable) -> Method:
     name = table.text("name")
     function = table.text("function")
     if function not in _FUNCTIONS:
@@ -99,7 +103,7 @@ def _method(table: "_Table") -> Method:
     return method
 
 
-def _plan(table: "_Table", setting: Setting, methods: tuple[str, ...]) -> Plan:
+def _plan(table: SettingsTable, setting: Setting, methods: tuple[str, ...]) -> Plan:
     rates = table.table("rates")
     shared = tuple(rates.numbers("default", float, ()))
     own = {name: tuple(rates.numbers(name, float)) for name in rates.content if name != "default"}
@@ -116,13 +120,12 @@ def _plan(table: "_Table", setting: Setting, methods: tuple[str, ...]) -> Plan:
         },
         rates={name: own.get(name, shared) for name in methods},
         expected={name: _expected(expected.table(name)) for name in expected.content},
-        statements=tuple(table.texts("statements")),
     )
     table.finish()
     return plan
 
 
-def _schedule(table: "_Table", methods: tuple[str, ...]) -> Schedule:
+def _schedule(table: SettingsTable, methods: tuple[str, ...]) -> Schedule:
     others = table.table("iterations_of", {})
     others.require_known(methods)
     schedule = Schedule(
@@ -135,7 +138,7 @@ def _schedule(table: "_Table", methods: tuple[str, ...]) -> Schedule:
     return schedule
 
 
-def _expected(table: "_Table") -> Expected:
+def _expected(table: SettingsTable) -> Expected:
     iterations = table.numbers("iterations", float, (math.nan,) * 3)
     if len(iterations) != 3:
         raise table.refuse("iterations", iterations, 'three numbers or "never"')
@@ -143,112 +146,9 @@ def _expected(table: "_Table") -> Expected:
         best=table.number("best", math.nan),
         median=table.number("median", math.nan),
         iterations=(iterations[0], iterations[1], iterations[2]),
+        rounding=table.number("rounding", 0.01),
         failures=table.text("failures", ""),
         reason=table.text("reason", ""),
     )
     table.finish()
     return expected
-
-
-class _Table:
-    """A TOML table that knows where it stands, and which of its keys were asked for."""
-
-    def __init__(self, content: Mapping[str, Any], where: str) -> None:
-        self.content = content
-        self.where = where
-        self._asked: set[str] = set()
-
-    def refuse(self, name: str, came: Any, expected: str) -> DataError:
-        """An error on one key."""
-        return DataError(f"{self.where}: {name} is {came!r}; expected {expected}: change it there")
-
-    def _get(self, name: str, default: Any) -> Any:
-        self._asked.add(name)
-        if name in self.content:
-            return self.content[name]
-        if default is None:
-            raise DataError(f"{self.where}: {name} is missing; expected it: add a line for it")
-        return default
-
-    def _of_kind(self, name: str, kind: type[_Value], default: _Value | None, what: str) -> _Value:
-        value = self._get(name, default)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise self.refuse(name, value, what)
-        return value
-
-    def text(self, name: str, default: str | None = None) -> str:
-        """A string."""
-        return self._of_kind(name, str, default, "text")
-
-    def flag(self, name: str) -> bool:
-        """True or false."""
-        return self._of_kind(name, bool, None, "true or false")
-
-    def count(self, name: str, default: int | None = None) -> int:
-        """A whole number of at least one, or the default."""
-        value = self._of_kind(name, int, default, "a whole number of at least 1")
-        if name in self.content and value < 1:
-            raise self.refuse(name, value, "a whole number of at least 1")
-        return value
-
-    def number(self, name: str, default: float) -> float:
-        """A number, or "never"."""
-        return self._number(name, self._get(name, default))
-
-    def _number(self, name: str, value: Any) -> float:
-        if value == "never":
-            return NEVER
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.refuse(name, value, 'a number or "never"')
-        return float(value)
-
-    def numbers(
-        self,
-        name: str,
-        kind: Callable[[float], _Value],
-        default: tuple[_Value, ...] | None = None,
-    ) -> list[_Value]:
-        """A list of numbers."""
-        values = self._get(name, default)
-        if not isinstance(values, list | tuple):
-            raise self.refuse(name, values, "a list of numbers")
-        return [kind(self._number(name, value)) for value in values]
-
-    def texts(self, name: str) -> list[str]:
-        """A list of strings, which may be left out."""
-        values = self._get(name, [])
-        if not all(isinstance(value, str) for value in values):
-            raise self.refuse(name, values, "a list of texts")
-        return list(values)
-
-    def table(self, name: str, default: Mapping[str, Any] | None = None) -> "_Table":
-        """A table inside this one."""
-        value = self._get(name, default)
-        if not isinstance(value, Mapping):
-            raise self.refuse(name, value, "a table")
-        return _Table(value, f"{self.where}, [{name}]")
-
-    def tables(self, name: str) -> "list[_Table]":
-        """An array of tables."""
-        values = self._get(name, None)
-        if not isinstance(values, list) or not all(isinstance(v, Mapping) for v in values):
-            raise self.refuse(name, values, f"tables [[{name}]]")
-        return [
-            _Table(value, f"{self.where}, [[{name}]] {i + 1}") for i, value in enumerate(values)
-        ]
-
-    def require_known(self, names: tuple[str, ...], besides: tuple[str, ...] = ()) -> None:
-        """Refuse keys that are not among the names."""
-        for key in self.content:
-            if key not in (*names, *besides):
-                near = get_close_matches(key, names, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"the methods are {names}"
-                raise DataError(f"{self.where}: {key!r} is no method; expected one: {hint}")
-
-    def finish(self) -> None:
-        """Refuse keys that nobody asked for."""
-        left = [key for key in self.content if key not in self._asked]
-        if left:
-            near = get_close_matches(left[0], sorted(self._asked), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "remove it"
-            raise DataError(f"{self.where}: {left[0]!r} is not a setting; {hint}")

@@ -92,6 +92,7 @@ class Expected:
         median: median loss of the seeds, NaN where it was not printed.
         iterations: median iterations to 50, 10 and 1 % of the target; `NEVER`, or NaN where a
             number was not printed.
+        rounding: how far a printed loss may be from what was computed, in nats.
         failures: what was printed on seeds that failed.
         reason: why our result differs, where it does; goes into the page.
     """
@@ -99,6 +100,7 @@ class Expected:
     best: float = math.nan
     median: float = math.nan
     iterations: tuple[float, float, float] = (math.nan, math.nan, math.nan)
+    rounding: float = 0.01
     failures: str = ""
     reason: str = ""
 
@@ -113,7 +115,6 @@ class Plan:
         schedules: of the paper's optimiser, published and short.
         rates: Adam's learning rates by method, the published one first; none: not run.
         expected: by method.
-        statements: what the paper says, whether it holds, and why; sentences for the page.
     """
 
     setting: Setting
@@ -121,7 +122,21 @@ class Plan:
     schedules: Mapping[ScheduleName, Schedule]
     rates: Mapping[str, tuple[float, ...]]
     expected: Mapping[str, Expected]
-    statements: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Statement:
+    """What the paper says of an experiment.
+
+    Attributes:
+        says: the statement.
+        holds: `yes`, `no`, or what of it holds.
+        why: what was found, and the reason.
+    """
+
+    says: str
+    holds: str
+    why: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +151,7 @@ class Settings:
         sizes: numbers of rows and the like, by name.
         methods: in the order of the tables.
         plans: by setting; an experiment may have one only.
+        statements: what the paper says, and whether it holds; for the page.
     """
 
     experiment: str
@@ -145,3 +161,4 @@ class Settings:
     sizes: Mapping[str, int]
     methods: tuple[Method, ...]
     plans: Mapping[Setting, Plan]
+    statements: tuple[Statement, ...]

@@ -34,10 +34,6 @@ class LinearTask:
     model: amortis.LatentModel
 
     @property
-    def rows(self) -> int:
-        return len(self.x)
-
-    @property
     def digest(self) -> str:
         return data_digest(self.x)
 
@@ -54,6 +50,9 @@ class LinearTask:
             "½ log 2π and N log σ."
         )
 
+    def rows(self, method: Method) -> int:
+        return len(self.x)
+
     def best_loss(self, method: Method) -> float:
         best = linear.exact(self.x)
         constant = method.function == "constant"
@@ -63,8 +62,9 @@ class LinearTask:
         """The loss in the convention of the setting, from the ELBO; nats, total."""
         if self.setting is Setting.PAPER:
             return -elbo
+        size = len(self.x)
         # All log 2 pi go but those that cancel with the entropy's.
-        return -elbo - self.rows * math.log(SIGMA) - 0.5 * (self.rows - 1) * math.log(2 * math.pi)
+        return -elbo - size * math.log(SIGMA) - 0.5 * (size - 1) * math.log(2 * math.pi)
 
     def run(
         self, method: Method, arm: Arm, *, key: RandomKey, monitor: amortis.Monitor | None
