@@ -1,6 +1,7 @@
 """One fit, with its reconstruction errors while it runs."""
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -129,37 +130,12 @@ def fit_recorded(
     Raises:
         KeyboardInterrupt: the fit was interrupted; half a fit is no result.
     """
-    block = schedule.evaluate * schedule.per_epoch
-
-    def fitted(iterations: int, monitor: amortis.Monitor | None) -> amortis.Fit:
-        optimiser = amortis.ConstantRate(
-            settings.rate,
-            iterations=iterations,
-            draws=settings.draws,
-            batch=schedule.batch,
-            block=block,
-        )
-        # The code has log q at the draw z = m + s e, which is -log s - e^2 / 2 + constants: its
-        # gradient is that of the entropy in closed form.
-        gradient = amortis.ClosedFormEntropy()
-        fit = amortis.fit(
-            model,
-            key=key,
-            inference=inference,
-            optimiser=optimiser,
-            gradient=gradient,
-            monitor=monitor,
-        )
-        if fit.status is amortis.Status.INTERRUPTED:
-            raise KeyboardInterrupt
-        return fit
-
-    inference = method.inference()
+    fitted = functools.partial(_fitted, model, method.inference(), settings, schedule, key)
     started = time.perf_counter()
-    first = fitted(block, None)
+    first = fitted(schedule.evaluate, None)
     compiled = time.perf_counter() - started
     clock = _Clock(_Errors(first, held_out), monitor)
-    fit = fitted(schedule.epochs * schedule.per_epoch, clock)
+    fit = fitted(schedule.epochs, clock)
     steps, seconds, elbo, training, held_mse = np.asarray(clock.records, np.float64).T
     training_shown, held_out_shown = clock.errors.shown(fit)
     return BnnRun(
@@ -174,6 +150,42 @@ def fit_recorded(
         training_shown=training_shown,
         held_out_shown=held_out_shown,
     )
+
+
+def _fitted(
+    model: amortis.LatentModel,
+    inference: amortis.Table | amortis.Constant | amortis.MLP,
+    settings: BnnSettings,
+    schedule: BnnSchedule,
+    key: RandomKey,
+    epochs: int,
+    monitor: amortis.Monitor | None,
+) -> amortis.Fit:
+    """Fit for some epochs, a block from one evaluation to the next.
+
+    Raises:
+        KeyboardInterrupt: the fit was interrupted.
+    """
+    optimiser = amortis.ConstantRate(
+        settings.rate,
+        iterations=epochs * schedule.per_epoch,
+        draws=settings.draws,
+        batch=schedule.batch,
+        block=schedule.evaluate * schedule.per_epoch,
+    )
+    fit = amortis.fit(
+        model,
+        key=key,
+        inference=inference,
+        optimiser=optimiser,
+        # The code has log q at the draw z = m + s e, which is -log s - e^2 / 2 + constants: its
+        # gradient is that of the entropy in closed form.
+        gradient=amortis.ClosedFormEntropy(),
+        monitor=monitor,
+    )
+    if fit.status is amortis.Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    return fit
 
 
 class _Clock:
