@@ -25,6 +25,14 @@ class ArchiveError(DataError):
     """A file that is no archive of a fit, or a damaged one, or one that cannot be loaded here."""
 
 
+class DownloadError(DataError):
+    """A published file that could not be fetched."""
+
+
+class ChecksumError(DownloadError):
+    """A file whose bytes are not those that were published."""
+
+
 class MissingDependencyError(AmortisError, ImportError):
     """An optional package that the request needs is not installed."""
 

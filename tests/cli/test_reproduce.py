@@ -109,3 +109,12 @@ def test_without_matplotlib_nothing_is_run(tmp_path, capsys, task, monkeypatch) 
     assert main(["reproduce", "saw", "--as", "code", "--out", str(tmp_path)]) == 2
     assert 'pip install "amortis[plots]"' in capsys.readouterr().err
     assert task.ran == []
+
+
+def test_the_bayesian_neural_network_has_schedules_of_its_own(tmp_path, capsys, monkeypatch):
+    out = str(tmp_path / "out")
+    assert main(["reproduce", "bnn", "--schedule", "shrot", "--out", out]) == 2
+    assert "did you mean 'short'?" in capsys.readouterr().err
+    monkeypatch.setenv("AMORTIS_DATA", str(tmp_path / "gone"))
+    assert main(["reproduce", "BNN", "--out", out]) == 2
+    assert "AMORTIS_DATA names" in capsys.readouterr().err

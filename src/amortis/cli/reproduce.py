@@ -11,6 +11,7 @@ from amortis.cli.choices import nearest, require_at_least
 from amortis.cli.exit_codes import ExitCode
 from amortis.cli.output import prepare_folder
 from amortis.cli.progress import progress_display
+from amortis.cli.reproduce_bnn import BNN, reproduce_bnn
 from amortis.experiments import reproduction
 from amortis.experiments.comparison import Setting
 from amortis.experiments.reproduction import Request, settings_of
@@ -29,9 +30,7 @@ _BARS = 4
 
 
 def reproduce(
-    experiment: Annotated[
-        str, typer.Argument(help=f"{', '.join(TASKS)}; or {ALL} for all of them.")
-    ],
+    experiment: Annotated[str, typer.Argument(help=f"{', '.join(TASKS)}, {BNN}; or {ALL}.")],
     as_: Annotated[
         str | None,
         typer.Option(
@@ -41,7 +40,10 @@ def reproduce(
         ),
     ] = None,
     schedule: Annotated[
-        str, typer.Option(help="Of the paper's optimiser: short, for two cores, or published.")
+        str,
+        typer.Option(
+            help="Of the paper's optimiser: short, for two cores, or published; of bnn also mnist."
+        ),
     ] = "short",
     only: Annotated[
         list[str] | None, typer.Option(help="Of all experiments, only this one; may be repeated.")
@@ -58,6 +60,8 @@ def reproduce(
     ] = None,
 ) -> int:
     """Run published experiments; a run that was interrupted goes on where it stopped."""
+    if experiment.strip().casefold() == BNN:
+        return reproduce_bnn(schedule, seeds, seed, out)
     wanted = _wanted(experiment, as_, only)
     if seeds is not None:
         require_at_least("--seeds", seeds, 1, "leave it out for what the settings say")
@@ -94,7 +98,7 @@ def reproduce(
 def _wanted(
     experiment: str, as_: str | None, only: Sequence[str] | None
 ) -> list[tuple[str, Setting]]:
-    name = _choice("experiment", experiment, [*TASKS, ALL])
+    name = _choice("experiment", experiment, [*TASKS, BNN, ALL])
     settings = {setting.value: setting for setting in Setting}
     setting = None if as_ is None else settings[_choice("--as", as_, settings)]
     if name != ALL:

@@ -1,6 +1,8 @@
 """`ConstantRate`: the textbook stochastic gradient, as published experiments run it."""
 
 import dataclasses
+import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -18,6 +20,9 @@ from amortis.optimise.status import Status
 
 _ADAM = optax.scale_by_adam()
 """Made once: a transformation is a set of closures, and new ones would compile everything again."""
+
+_MOST_NUMBERS = 8_000_000
+"""Of noise, held at once."""
 
 
 class _Walk(eqx.Module):
@@ -166,12 +171,14 @@ def _advance(
     Returns:
         The walk after them, the noisy loss before each, and whether all of it is finite.
     """
+    size = loss.size if index is None else index.shape[1]
 
-    def step(walk: _Walk, xs: tuple[RandomKey, Array | None]) -> tuple[_Walk, Array]:
-        key, rows = xs
-        size = loss.size if rows is None else rows.shape[0]
+    def noise_of(key: RandomKey) -> Any:
         # One call per draw: several draws of one call are antithetic.
-        noise = jax.vmap(lambda k: loss.fresh_noise(k, 1, size))(jax.random.split(key, draws))
+        return jax.vmap(lambda k: loss.fresh_noise(k, 1, size))(jax.random.split(key, draws))
+
+    def step(walk: _Walk, xs: tuple[Any, Array | None]) -> tuple[_Walk, Array]:
+        noise, rows = xs
 
         def value(parameters: Parameters) -> Array:
             each = jax.vmap(lambda noise: loss.value(parameters, noise, rows))(noise)
@@ -187,6 +194,25 @@ def _advance(
 
         return over_restarts(one, walk)(walk)
 
-    walk, losses = jax.lax.scan(step, walk, (jax.random.split(key, length), index))
+    def some_steps(walk: _Walk, xs: tuple[Array, Array | None]) -> tuple[_Walk, Array]:
+        keys, rows = xs
+        return jax.lax.scan(step, walk, (jax.lax.map(noise_of, keys), rows))
+
+    # The noise of some steps is made before them: inside a step XLA fuses its generation into
+    # whatever reads it, and makes it again each time (284 000 weights: 20 ms per step against 14).
+    together = _steps_together(length, jax.eval_shape(noise_of, key))
+    parted = jax.tree.map(
+        lambda leaf: leaf.reshape(-1, together, *leaf.shape[1:]),
+        (jax.random.split(key, length), index),
+    )
+    walk, losses = jax.lax.scan(some_steps, walk, parted)
+    losses = losses.reshape(length, -1)
     sound = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(walk.parameters)]
     return walk, losses, jnp.all(jnp.stack([*sound, jnp.all(jnp.isfinite(losses))]))
+
+
+def _steps_together(length: int, noise: Any) -> int:
+    """The most steps, of which a block is a multiple, whose noise is held at once."""
+    numbers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(noise))
+    most = max(_MOST_NUMBERS // max(numbers, 1), 1)
+    return max(steps for steps in range(1, length + 1) if length % steps == 0 and steps <= most)

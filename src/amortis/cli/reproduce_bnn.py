@@ -1,0 +1,70 @@
+"""`amortis reproduce bnn`: the Bayesian neural network, whose numbers are errors, not losses."""
+
+from pathlib import Path
+
+import jax
+import typer
+
+from amortis.cli.choices import require_at_least
+from amortis.cli.comparison_table import COLUMNS, comparison_rows
+from amortis.cli.exit_codes import ExitCode
+from amortis.cli.output import prepare_folder
+from amortis.cli.progress import progress_display
+from amortis.experiments.bnn import run_bnn, write_figures
+from amortis.experiments.bnn.settings import read_bnn_settings
+from amortis.experiments.reproduction import require_pictures
+from amortis.report import markdown_table, replacing, text_table
+
+BNN = "bnn"
+"""Its name on the command line."""
+
+_BARS = 4
+
+
+def reproduce_bnn(schedule: str, seeds: int | None, seed: int, out: Path) -> int:
+    """Fit the images of a schedule, or what of it is missing, and write its files.
+
+    Args:
+        schedule: published, short or mnist.
+        seeds: fits per method; None for what the schedule says.
+        seed: of the first fit.
+        out: folder for tables, pictures and fits.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ArgumentError: there is no such schedule, or the folder cannot be written.
+        DataError: the images are not there, and cannot be fetched.
+    """
+    if seeds is not None:
+        require_at_least("--seeds", seeds, 1, "leave it out for what the settings say")
+    require_at_least("--seed", seed, 0, "leave it out for 0")
+    name = schedule.strip().casefold()
+    read_bnn_settings().schedule(name)
+    require_pictures()
+    folder = prepare_folder(prepare_folder(out) / BNN)
+    try:
+        with progress_display(keep=_BARS) as display:
+            result = run_bnn(
+                name,
+                key=jax.random.key(seed),
+                seeds=seeds,
+                monitor_for=display.monitor_for,
+                out=folder,
+            )
+    except KeyboardInterrupt:
+        typer.echo(
+            f"amortis: interrupted; what is finished is in '{folder}': the same command goes on "
+            f"from there",
+            err=True,
+        )
+        return ExitCode.INTERRUPTED
+    found = result.reproduction()
+    rows = comparison_rows(found)
+    files = [path.name for path in write_figures(result, folder)]
+    with replacing(folder / f"bnn-{name}.md") as stream:
+        stream.write(f"{markdown_table(COLUMNS, rows)}\n\n{found.remark}\n".encode())
+    typer.echo(f"\n{found.title}\n\n{text_table(COLUMNS, rows)}\n\n{found.remark}")
+    typer.echo(f"\nwritten to {folder}: {', '.join([*files, f'bnn-{name}.md'])}")
+    return ExitCode.DONE
