@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from racing.data import prepare
-from racing.field import CONTESTANTS, Contestant
+from racing.field import CONTESTANTS, RATES, Contestant
 from racing.launch import one_run, versions
 from racing.reference import ensure
 from racing.summary import summarize
@@ -36,7 +36,7 @@ def main() -> None:
     prepare(options.runs / "data")
     tasks = [TASKS[name] for name in options.only]
     references = {task.name: ensure(task, options.runs / "data") for task in tasks}
-    jobs = _jobs(tasks, options.who, options.seeds)
+    jobs = _jobs(tasks, options)
     runs = _all(jobs, options)
     result = {
         "machine": f"{platform.machine()}, one core for each process, {options.cores} at a time",
@@ -51,14 +51,15 @@ def main() -> None:
     print(table(result))
 
 
-def _jobs(tasks: list[Task], names: list[str], seeds: int) -> list[Job]:
+def _jobs(tasks: list[Task], options: argparse.Namespace) -> list[Job]:
     return [
         (task, who, rate, seed)
         for task in tasks
         for who in CONTESTANTS
-        if who.name in names and who.enters(task)
-        for seed in range(seeds)
+        if who.name in options.who and who.enters(task)
+        for seed in range(options.seeds)
         for rate in who.rates
+        if rate is None or rate in options.rates
     ]
 
 
@@ -88,6 +89,7 @@ def _options() -> argparse.Namespace:
     names = [who.name for who in CONTESTANTS]
     parser.add_argument("--only", nargs="+", choices=tuple(TASKS), default=list(TASKS))
     parser.add_argument("--who", nargs="+", choices=names, default=names)
+    parser.add_argument("--rates", nargs="+", type=float, default=RATES, help="for a dry run")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--limit", type=float, default=20.0, help="seconds of training")
     parser.add_argument("--cores", type=int, default=min(2, len(os.sched_getaffinity(0))))

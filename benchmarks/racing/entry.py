@@ -1,4 +1,4 @@
-"""A contestant's process: `python -m racing.entry FOLDER CORE`, told by the folder's `order.json`."""
+"""A contestant's process: `python -m racing.entry FOLDER CORE`, told by `order.json` there."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import traceback
 import numpy as np
 
 from racing.clock import Clock
-from racing.log_joints import log_joint, test_points
+from racing.log_joints import log_joint, trial_points
 from racing.tasks import TASKS, load
 
 
@@ -26,7 +26,7 @@ def main(folder: Path) -> None:
     try:
         contestant = importlib.import_module(f"racing.contestants.{order['module']}")
         its_own = contestant.run(task, data, clock, order["options"])
-        points = test_points(task)
+        points = trial_points(task)
         expected = log_joint(task, data, points)
         # Relative to the density itself: sums of 32 bit are good to 1e-6 of it.
         found = np.asarray(its_own(points), np.float64)

@@ -31,7 +31,7 @@ def log_joint(task: Task, data: dict[str, Any], points: np.ndarray) -> np.ndarra
     return _LOG_JOINTS[task.name](task.split(np.asarray(points, np.float64)), data)
 
 
-def test_points(task: Task) -> np.ndarray:
+def trial_points(task: Task) -> np.ndarray:
     """Three points at which contestants' densities are compared, shape (3, latents)."""
     return 0.3 * np.random.default_rng(5).standard_normal((3, task.latents))
 

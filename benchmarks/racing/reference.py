@@ -98,7 +98,14 @@ def _by_quadrature(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _by_nuts(task: Task, data: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     model = _marginal_ppca if task.name == "ppca" else MODELS[task.name]
-    mcmc = MCMC(NUTS(model), num_warmup=1000, num_samples=1000, num_chains=4, progress_bar=False)
+    mcmc = MCMC(
+        NUTS(model),
+        num_warmup=1000,
+        num_samples=1000,
+        num_chains=4,
+        chain_method="sequential",
+        progress_bar=False,
+    )
     mcmc.run(jax.random.key(0), **data)
     draws = mcmc.get_samples()
     flat = {name: np.asarray(draws[name]).reshape(4000, -1) for name in task.identified}
