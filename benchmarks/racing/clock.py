@@ -22,10 +22,13 @@ class Clock:
 
     Attributes:
         limit: warm seconds that training may take.
+        now: reads the clock: wall time, or this process's own time on a shared machine.
     """
 
-    def __init__(self, folder: Path, launched: float, limit: float) -> None:
+    def __init__(self, folder: Path, launched: float, limit: float, cpu: bool = False) -> None:
         self.limit = limit
+        self.now = time.process_time if cpu else time.time
+        launched = 0.0 if cpu else launched
         self._folder, self._launched = folder, launched
         self._pauses, self._origin, self._phase = 0.0, launched, "cold"
         self._due, self._count = FIRST, 0
@@ -35,14 +38,14 @@ class Clock:
     def start(self, phase: str = "warm") -> None:
         """Begin a training: `warm` counts from now, `cold` from the launch of the process."""
         if phase == "warm":
-            self.note(lead=time.time() - self._launched - self._pauses)
+            self.note(lead=self.now() - self._launched - self._pauses)
         self._phase, self._due = phase, FIRST
-        self._origin = time.time() if phase == "warm" else self._launched
+        self._origin = self.now() if phase == "warm" else self._launched
         self._pauses = 0.0 if phase == "warm" else self._pauses
 
     def seconds(self) -> float:
         """Seconds of this phase, without what snapshots took."""
-        return time.time() - self._origin - self._pauses
+        return self.now() - self._origin - self._pauses
 
     def over(self) -> bool:
         """Whether the time limit of training is reached."""
@@ -57,14 +60,14 @@ class Clock:
 
         Means alone are taken too (NUTS).
         """
-        seconds, paused = self.seconds(), time.time()
+        seconds, paused = self.seconds(), self.now()
         arrays = {name: np.asarray(value, np.float32) for name, value in q().items()}
         np.savez(self._folder / f"{self._count:04d}.npz", **arrays)
         self._phases.setdefault(self._phase, []).append(seconds)
         self.note(phases=self._phases)
         ratio = COARSE if "factor" in arrays else RATIO
         self._due, self._count = max(self._due, seconds) * ratio, self._count + 1
-        self._pauses += time.time() - paused
+        self._pauses += self.now() - paused
 
     def kept(self, seconds: float, phase: str, q: dict[str, Any]) -> None:
         """Record a q of a moment that is past, after training."""
@@ -75,7 +78,7 @@ class Clock:
 
     def pause(self, since: float) -> None:
         """Take the time since a moment off the clock."""
-        self._pauses += time.time() - since
+        self._pauses += self.now() - since
 
     def note(self, **values: Any) -> None:
         """Write what is known so far, so that a run that is killed leaves it behind."""

@@ -21,7 +21,10 @@ from racing.tasks import TASKS, load
 def main(folder: Path) -> None:
     """Run what was ordered; leave snapshots and notes, whatever happens."""
     order = json.loads((folder / "order.json").read_text())
-    task, clock = TASKS[order["task"]], Clock(folder, order["launched"], order["limit"])
+    task, clock = (
+        TASKS[order["task"]],
+        Clock(folder, order["launched"], order["limit"], order["cpu"]),
+    )
     data = load(task, Path(order["data"]))
     try:
         contestant = importlib.import_module(f"racing.contestants.{order['module']}")

@@ -15,7 +15,7 @@ from racing.tasks import Task
 
 HERE = Path(__file__).parents[1]
 PEERS = HERE.parent / ".venv-peers" / "bin" / "python"
-GRACE = 60.0
+GRACE = 240.0
 """Seconds beyond two limits after which a process is ended: imports, compilation, adaptation."""
 
 
@@ -25,6 +25,7 @@ def one_run(
     rate: float | None,
     seed: int,
     limit: float,
+    cpu: bool,
     out: Path,
     core: int,
 ) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def one_run(
         rate: learning rate, where it has one.
         seed: random seed.
         limit: seconds of training.
+        cpu: whether the clock is the process's own time rather than wall time.
         out: folder of all results; the data are in its `data`.
         core: the one that the process may use.
 
@@ -51,6 +53,7 @@ def one_run(
         "module": who.module,
         "options": {**who.options, "rate": rate, "seed": seed},
         "limit": limit,
+        "cpu": cpu,
         "data": str(out / "data"),
     }
     if result_path.exists():

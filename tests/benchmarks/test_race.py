@@ -73,7 +73,7 @@ def test_another_density_never_arrives() -> None:
 
 def test_snapshots_are_off_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(clocks.time, "time", lambda: now[0])
+    monkeypatch.setattr(clocks.time, "time", lambda: now[0])  # read when a clock is made
     clock = clocks.Clock(tmp_path, launched=90.0, limit=5.0)
     clock.start()
     now[0] += 1.0

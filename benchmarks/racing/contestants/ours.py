@@ -1,6 +1,5 @@
 """amortis: two fits, cold and warm, with nothing tuned."""
 
-import time
 from typing import Any
 
 import equinox as eqx
@@ -50,13 +49,13 @@ class Monitor:
         self.phase, self.entries, self.of = phase, [], []
 
     def __call__(self, progress: amortis.Progress, current: Any) -> None:
-        seconds, since = self.clock.seconds(), time.time()
+        seconds, since = self.clock.seconds(), self.clock.now()
         self.entries.append((seconds, current()))
         self.clock.pause(since)
 
     def write(self, task: Task, fit: amortis.Fit) -> None:
         """Moments of all entries, of which at most a hundred are kept."""
-        since = time.time()
+        since = self.clock.now()
         of = self.of + [fit] * (len(self.entries) - len(self.of))
         every = max(1, -(-len(of) // 100))
         for i, ((seconds, parameters), record) in enumerate(zip(self.entries, of, strict=True)):
