@@ -25,7 +25,7 @@ from racing.data import prepare
 from racing.field import CONTESTANTS, RATES, Contestant
 from racing.launch import one_run, versions
 from racing.reference import ensure
-from racing.summary import summarize
+from racing.summary import summarize, with_other_tasks
 from racing.table import plot, table
 from racing.tasks import TASKS, Task
 
@@ -41,14 +41,17 @@ def main() -> None:
     references = {task.name: ensure(task, options.runs / "data") for task in tasks}
     jobs = _jobs(tasks, options)
     runs = _all(jobs, options)
+    summary = summarize(runs, references, options.limit)
     result = {
         "machine": f"{platform.machine()}, one core for each process, {options.cores} at a time",
         "versions": versions(),
         "limit": options.limit,
         "clock": "time of the process" if options.cpu else "wall time",
         "seeds": options.seeds,
-        **summarize(runs, references, options.limit),
+        **summary,
     }
+    if options.out.exists():
+        result = with_other_tasks(result, json.loads(options.out.read_text()))
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     if options.plot:
         plot(result, options.plot)

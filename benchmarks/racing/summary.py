@@ -139,6 +139,19 @@ def bars(rows: list[Run], limit: float) -> list[Run]:
     return found
 
 
+def with_other_tasks(result: Run, before: Run) -> Run:
+    """A result with the tasks of an earlier one that were not run again under its settings."""
+    if any(result[key] != before.get(key) for key in ("limit", "clock", "seeds")):
+        return result
+    references = {**before["references"], **result["references"]}
+    both = [row for row in before["rows"] if row["task"] not in result["references"]]
+    both += result["rows"]
+    rows = [row for task in TASKS for row in both if row["task"] == task]
+    ordered = {task: references[task] for task in TASKS if task in references}
+    again = {"references": ordered, "rows": rows, "bars": bars(rows, result["limit"])}
+    return {**result, **again}
+
+
 def _finite(value: Any) -> Any:
     """JSON has no infinity: what was not reached is None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

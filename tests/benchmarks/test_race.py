@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from racing import clock as clocks
 from racing.field import CONTESTANTS
-from racing.summary import seconds_to_stay, summarize
+from racing.summary import seconds_to_stay, summarize, with_other_tasks
 from racing.table import table
 from racing.tasks import TASKS
 from racing.user_code import lines_of_user_code
@@ -63,6 +63,16 @@ def test_where_no_peer_arrives_the_ratio_is_a_bound() -> None:
     warm = _summary(runs)["bars"][0]
     assert (warm["ratios"]["saw"], warm["at_least"]) == (pytest.approx(200.0), ["saw"])
     assert "≥ 200x" in table(_summary(runs) | {"limit": 20.0})
+
+
+def test_tasks_that_were_not_run_again_stay() -> None:
+    settings = {"limit": 20.0, "clock": "wall time", "seeds": 1}
+    saw = _summary([_run("amortis A-VI", None, [-100.0])]) | settings
+    run = _run("amortis A-VI", None, [-90.0]) | {"task": "irt"}
+    irt = summarize([run], {"irt": {"elbo": -90.0, "how": "NUTS", "off": 0.2}}, 20.0) | settings
+    both = with_other_tasks(irt, saw)
+    assert [row["task"] for row in both["rows"]] == ["saw", "irt"]
+    assert with_other_tasks(irt, saw | {"limit": 5.0})["rows"] == irt["rows"]
 
 
 def test_another_density_never_arrives() -> None:
