@@ -86,8 +86,11 @@ def plot(result: dict[str, Any], path: Path) -> None:
         axis.set_title(TITLES[task], fontsize=10)
     for axis in axes.flat[len(tasks) :]:
         axis.axis("off")
-    axes.flat[0].legend(loc="lower right", fontsize=7, framealpha=0.9)
-    figure.supxlabel("seconds to come and stay within 0.01 nats per unit of the best", fontsize=10)
+    figure.supxlabel(
+        "seconds to come and stay within 0.01 nats per unit of the best: filled warm, open cold; "
+        "red amortis",
+        fontsize=9,
+    )
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
@@ -95,18 +98,25 @@ def plot(result: dict[str, Any], path: Path) -> None:
 
 
 def _panel(axis: Any, rows: list[dict[str, Any]], names: list[str], limit: float) -> None:
+    most = max((row["cold"] for row in rows if row["cold"] is not None), default=limit)
     for row in rows:
         y, color = names.index(row["who"]), "tab:red" if row["ours"] else "tab:blue"
         if row["warm"] is None:
-            axis.text(limit, y, "not reached", ha="right", va="center", fontsize=7, color="0.5")
+            axis.text(
+                1.3 * max(most, 2 * limit),
+                y,
+                "not reached",
+                ha="right",
+                va="center",
+                fontsize=7,
+                color="0.5",
+            )
             continue
         axis.plot([row["warm"], row["cold"]], [y, y], color=color, lw=1, alpha=0.5)
         axis.plot(row["warm"], y, "o", color=color)
         axis.plot(row["cold"], y, "o", color=color, mfc="white")
-    axis.plot([], [], "o", color="0.3", label="warm")
-    axis.plot([], [], "o", color="0.3", mfc="white", label="cold")
     axis.set_xscale("log")
-    axis.set_xlim(0.008, 3 * limit)
+    axis.set_xlim(0.008, 1.5 * max(most, 2 * limit))
     axis.set_ylim(-0.6, len(names) - 0.4)
     axis.set_yticks(range(len(names)), names, fontsize=8)
     axis.grid(axis="x", alpha=0.3)
