@@ -87,8 +87,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     for axis in axes.flat[len(tasks) :]:
         axis.axis("off")
     figure.supxlabel(
-        "seconds to come and stay within 0.01 nats per unit of the best: filled warm, open cold; "
-        "red amortis",
+        "seconds to within 0.01 nats per unit of the best: filled warm, open cold",
         fontsize=9,
     )
     figure.tight_layout()
