@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --require-virtualenv --disable-pip-version-chec
 INSTALL := $(PIP) install --quiet --progress-bar off
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format slow bench-env hooks lock clean
+.PHONY: help env demo test lint format slow bench-env peers-env peers-lock hooks lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +59,18 @@ $(STAMP): pyproject.toml $(LOCK)
 bench-env: env ## add PyTorch, which only the race against the baseline needs
 	$(INSTALL) --constraint $(LOCK) --no-build-isolation --editable '.[bench]'
 
+# Python 3.11, for which benchmarks/peers.txt was made.
+PEERS_PYTHON ?= python3.11
+peers-env: ## build .venv-peers: PyMC, pymc-extras and BlackJAX, which only the race needs
+	"$(PEERS_PYTHON)" -m venv --clear .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --progress-bar off --requirement benchmarks/peers.txt
+
+peers-lock: ## renew benchmarks/peers.txt
+	rm -rf .venv-lock && "$(PEERS_PYTHON)" -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --progress-bar off 'jax[cpu]' numpyro blackjax pymc pymc-extras
+	{ echo '# Made by `make peers-lock`.'; .venv-lock/bin/python -m pip freeze; } > benchmarks/peers.txt
+	rm -rf .venv-lock
+
 hooks: env ## run the checks before every commit
 	$(VENV)/bin/pre-commit install
 
@@ -70,5 +82,5 @@ lock: ## renew locks/ for one Python
 	rm -rf .venv-lock
 
 clean: ## remove the environment and what tools leave behind
-	rm -rf $(VENV) .venv-lock build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-peers .venv-lock build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from evaluate import elbo
+from racing.contestants.ours import moments
+from racing.elbos import Gaussian, elbo
+from racing.tasks import TASKS
 from rows import Row, measure, row
 
 import amortis
@@ -168,9 +170,8 @@ MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
 
 
 def _nonlinear_elbo(fit: amortis.Fit, x: np.ndarray) -> float:
-    (theta, theta_sd), (z, z_sd) = fit.global_moments(), fit.local_moments()
-    q = float(theta[0]), float(theta_sd[0]), np.asarray(z)[:, 0], np.asarray(z_sd)[:, 0]
-    return elbo("nonlinear", x, *q)
+    q = moments(TASKS["nonlinear"], fit)
+    return elbo(TASKS["nonlinear"], {"x": x}, Gaussian(q["mean"], q["sd"]))[0]
 
 
 def _unsettled(statuses: list[str]) -> int:

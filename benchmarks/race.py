@@ -1,175 +1,109 @@
-"""The race: seconds to come and stay within 0.01 nats per datum of the best known ELBO.
+"""The race: amortis, with nothing tuned, against what people use today.
 
-    python benchmarks/race.py
+    python benchmarks/race.py [--only linear irt] [--who "PyMC ADVI"] [--seeds 3] [--limit 20]
 
-Contestants are processes of their own on the same data: amortis (nothing chosen but the inference
-function) against the paper's algorithm in eager PyTorch (Adam, 100 draws, at learning rates 1e-3
-and 1e-2). One evaluator scores everybody's q. Cold counts from the launch of the process, warm from
-the start of training with everything compiled. Needs the bench extra. Run it on an idle machine:
-eager PyTorch suffers more from company than one compiled program does.
+Every contestant is a process of its own on one core; two run at a time where there are two.
+Results of runs are kept in benchmarks/out/race and not run again under the same settings; the
+summary is results/race.json. PyMC, pymc-extras and BlackJAX need `make peers-env`, PyTorch
+`make bench-env`. All of it takes some fifty minutes.
+
+The machine should be idle. Where it is shared, `--cpu` reads every process's own time in
+place of the wall's: they have one core each and wait for nothing (but PyTensor for its compiler).
 """
 
 import argparse
 import json
-import math
+import os
 import platform
-import subprocess
+import queue
 import sys
-import tempfile
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from evaluate import Evaluator, seconds_to_stay
-
-from amortis.experiments import linear, nonlinear
-from amortis.experiments.comparison import Setting
+from racing.data import prepare
+from racing.field import CONTESTANTS, RATES, Contestant
+from racing.launch import one_run, versions
+from racing.reference import ensure
+from racing.summary import summarize, with_other_tasks
+from racing.table import plot, table
+from racing.tasks import TASKS, Task
 
 HERE = Path(__file__).parent
-ROWS, TOLERANCE = 10_000, 0.01
-RATES = ("1e-2", "1e-3")
-TASKS: dict[str, tuple[str, list[str], float]] = {
-    "linear, A-VI d = 1": ("linear", ["--method", "avi", "--degree", "1"], 20.0),
-    "linear, F-VI": ("linear", ["--method", "fvi"], 20.0),
-    "nonlinear, A-VI k = 16": ("nonlinear", ["--method", "avi", "--width", "16"], 60.0),
-    "nonlinear, F-VI": ("nonlinear", ["--method", "fvi"], 60.0),
-}
+Job = tuple[Task, Contestant, float | None, int]
 
 
 def main() -> None:
-    """Run all contestants one after the other and write the table."""
+    """Run what was asked for and write summary, table and plot."""
     options = _options()
-    with tempfile.TemporaryDirectory() as folder:
-        result = race(Path(folder), options.seeds, options.limit)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+    prepare(options.runs / "data")
+    tasks = [TASKS[name] for name in options.only]
+    references = {task.name: ensure(task, options.runs / "data") for task in tasks}
+    jobs = _jobs(tasks, options)
+    runs = _all(jobs, options)
+    summary = summarize(runs, references, options.limit)
+    result = {
+        "machine": f"{platform.machine()}, one core for each process, {options.cores} at a time",
+        "versions": versions(),
+        "limit": options.limit,
+        "clock": "time of the process" if options.cpu else "wall time",
+        "seeds": options.seeds,
+        **summary,
+    }
+    if options.out.exists():
+        result = with_other_tasks(result, json.loads(options.out.read_text()))
     options.out.write_text(json.dumps(result, indent=1) + "\n")
+    if options.plot:
+        plot(result, options.plot)
     print(table(result))
 
 
-def race(folder: Path, seeds: int, limit: float) -> dict[str, Any]:
-    """All tasks; `limit` scales the seconds PyTorch is given."""
-    data = {
-        "linear": linear.simulate(ROWS, seed=0),
-        "nonlinear": nonlinear.simulate(Setting.PAPER, ROWS, seed=0).x,
-    }
-    runs: list[dict[str, Any]] = []
-    for name, x in data.items():
-        np.savez(folder / f"{name}.npz", x=x)
-    for task, (model, arguments, seconds) in TASKS.items():
-        for seed in range(seeds):
-            common = ["--model", model, *arguments, "--seed", str(seed)]
-            common += ["--data", str(folder / f"{model}.npz")]
-            runs.append(_run("contestant.py", common, folder, task, model, "amortis"))
-            for rate in RATES:
-                more = ["--lr", rate, "--iterations", "100000", "--seconds", str(limit * seconds)]
-                label = f"PyTorch, Adam {rate}"
-                runs.append(_run("baseline.py", common + more, folder, task, model, label))
-            print(f"{task}, seed {seed} done", file=sys.stderr, flush=True)
-    return {
-        "machine": f"{platform.machine()}, 2 cores, CPU",
-        "versions": _versions(),
-        "rows": ROWS,
-        "tolerance": TOLERANCE,
-        "rows_of_table": _score(runs, data),
-    }
-
-
-def _run(
-    script: str, arguments: list[str], folder: Path, task: str, model: str, label: str
-) -> dict[str, Any]:
-    out = folder / f"{len(list(folder.iterdir()))}.npz"
-    command = [sys.executable, str(HERE / script), *arguments, "--out", str(out)]
-    subprocess.run(
-        [*command, "--started", repr(time.time())], check=True, stdout=subprocess.DEVNULL
-    )
-    with np.load(out) as file:
-        return {"task": task, "model": model, "who": label, "arrays": dict(file)}
-
-
-def _score(runs: list[dict[str, Any]], data: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    best = {"linear": linear.exact(data["linear"]).elbo, "nonlinear": -math.inf}
-    evaluators: list[dict[str, Evaluator]] = []
-    for run in runs:
-        arrays, model = run["arrays"], run["model"]
-        prefixes = ("cold_", "warm_") if "warm_z_mean" in arrays else ("",)
-        found = {p: Evaluator(model, data[model], arrays, p) for p in prefixes}
-        for prefix, evaluator in found.items():
-            last = evaluator(len(arrays[prefix + "z_mean"]) - 1)
-            best[model] = max(best[model], last)
-        evaluators.append(found)
-    rows: list[dict[str, Any]] = []
-    for run, found in zip(runs, evaluators, strict=True):
-        arrays, model = run["arrays"], run["model"]
-        target = best[model] - TOLERANCE * ROWS
-        ours = "" not in found
-        cold, warm = (found["cold_"], found["warm_"]) if ours else (found[""], found[""])
-        rows.append(
-            {
-                "task": run["task"],
-                "who": run["who"],
-                "best_known_elbo": best[model],
-                "final_elbo": warm(len(arrays["warm_z_mean" if ours else "z_mean"]) - 1),
-                "cold_seconds": seconds_to_stay(arrays_seconds(arrays, "cold", ours), cold, target),
-                "warm_seconds": seconds_to_stay(arrays_seconds(arrays, "warm", ours), warm, target),
-                "settings": json.loads(str(arrays["settings"])),
-            }
-        )
-    return rows
-
-
-def arrays_seconds(arrays: dict[str, np.ndarray], phase: str, ours: bool) -> np.ndarray:
-    """Time of each snapshot, as the two kinds of contestants name it."""
-    return arrays[f"{phase}_seconds" if ours else f"seconds_{phase}"]
-
-
-def table(result: dict[str, Any]) -> str:
-    """Medians over seeds as a markdown table; the baseline's better rate sets the ratio."""
-    lines = [
-        "| task | who | cold, s | warm, s | short of best, nats | reached | warm ratio |",
-        "|---|---|---|---|---|---|---|",
+def _jobs(tasks: list[Task], options: argparse.Namespace) -> list[Job]:
+    return [
+        (task, who, rate, seed)
+        for task in tasks
+        for who in CONTESTANTS
+        if who.name in options.who and who.enters(task)
+        for seed in range(options.seeds)
+        for rate in who.rates
+        if rate is None or rate in options.rates
     ]
-    for task in dict.fromkeys(row["task"] for row in result["rows_of_table"]):
-        rows = [row for row in result["rows_of_table"] if row["task"] == task]
-        medians = {
-            who: [r for r in rows if r["who"] == who]
-            for who in dict.fromkeys(r["who"] for r in rows)
-        }
-        ours = float(np.median([r["warm_seconds"] for r in medians["amortis"]]))
-        better = min(
-            float(np.median([r["warm_seconds"] for r in found]))
-            for who, found in medians.items()
-            if who != "amortis"
-        )
-        for who, found in medians.items():
-            cold = float(np.median([r["cold_seconds"] for r in found]))
-            warm = float(np.median([r["warm_seconds"] for r in found]))
-            short = float(np.median([r["best_known_elbo"] - r["final_elbo"] for r in found]))
-            reached = sum(math.isfinite(r["warm_seconds"]) for r in found)
-            ratio = f"{better / ours:.0f}x" if who == "amortis" else ""
-            lines.append(
-                f"| {task} | {who} | {_seconds(cold)} | {_seconds(warm)} | {short:.1f} "
-                f"| {reached} of {len(found)} | {ratio} |"
-            )
-    return "\n".join(lines)
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else "not reached"
+def _all(jobs: list[Job], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All runs, each on a core that no other run has."""
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for core in sorted(os.sched_getaffinity(0))[: options.cores]:
+        free.put(core)
 
+    def run(job: Job) -> dict[str, Any]:
+        core = free.get()
+        try:
+            result = one_run(*job, options.limit, options.cpu, options.runs, core)
+        finally:
+            free.put(core)
+        task, who, rate, seed = job
+        told = result.get("error", "done")
+        print(f"{task.name}: {who.name} {rate or ''} seed {seed}: {told}", file=sys.stderr)
+        return result
 
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    names = ("jax", "numpyro", "equinox", "optax", "torch", "numpy")
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    with ThreadPoolExecutor(options.cores) as pool:
+        return list(pool.map(run, jobs))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    names = [who.name for who in CONTESTANTS]
+    parser.add_argument("--only", nargs="+", choices=tuple(TASKS), default=list(TASKS))
+    parser.add_argument("--who", nargs="+", choices=names, default=names)
+    parser.add_argument("--rates", nargs="+", type=float, default=RATES, help="for a dry run")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--limit", type=float, default=20.0, help="seconds of training")
+    parser.add_argument("--cpu", action="store_true", help="time of the process, not of the wall")
+    parser.add_argument("--cores", type=int, default=min(2, len(os.sched_getaffinity(0))))
+    parser.add_argument("--runs", type=Path, default=HERE / "out" / "race")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "race.json")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--limit", type=float, default=1.0, help="scale of PyTorch's time limits")
+    parser.add_argument("--plot", type=Path, default=None, help="PNG; docs/images/race.png")
     return parser.parse_args()
 
 

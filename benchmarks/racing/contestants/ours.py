@@ -1,0 +1,81 @@
+"""amortis: two fits, cold and warm, with nothing tuned."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+import amortis
+from racing.clock import Clock
+from racing.contestants.numpyro_density import log_joint_of
+from racing.models import MODELS
+from racing.tasks import Task
+
+FUNCTIONS = {"constant": amortis.Constant, "table": amortis.Table, "default": lambda: None}
+
+
+def run(task: Task, data: dict[str, Any], clock: Clock, options: dict[str, Any]) -> Any:
+    """The cold fit counts from the launch of the process, the warm one from its own call."""
+    monitor, function = Monitor(clock), FUNCTIONS[options["function"]]()
+    # user code
+    model = amortis.from_numpyro(MODELS[task.name], **data)
+    # end of user code
+    for phase, seed in (("cold", options["seed"]), ("warm", 1000 + options["seed"])):
+        clock.start(phase)
+        monitor.begin(phase)
+        # user code
+        fit = amortis.fit(model, key=jax.random.key(seed), inference=function, monitor=monitor)
+        # end of user code
+        if options["refined"]:
+            monitor.of = [fit] * len(monitor.entries)
+            fit = amortis.refine(fit, key=jax.random.key(seed + 1), monitor=monitor)
+        seconds = clock.seconds()
+        monitor.entries.append((seconds, fit.variational))
+        monitor.write(task, fit)
+        clock.note(**{f"{phase}_seconds": seconds, f"{phase}_status": fit.status.name})
+    clock.finish()
+    return log_joint_of(task, data)
+
+
+class Monitor:
+    """Keeps the parameters of every moment; q is computed from them after both fits."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.begin("cold")
+
+    def begin(self, phase: str) -> None:
+        self.phase, self.entries, self.of = phase, [], []
+
+    def __call__(self, progress: amortis.Progress, current: Any) -> None:
+        seconds, since = self.clock.seconds(), self.clock.now()
+        self.entries.append((seconds, current()))
+        self.clock.pause(since)
+
+    def write(self, task: Task, fit: amortis.Fit) -> None:
+        """Moments of all entries, of which at most a hundred are kept."""
+        since = self.clock.now()
+        of = self.of + [fit] * (len(self.entries) - len(self.of))
+        every = max(1, -(-len(of) // 100))
+        for i, ((seconds, parameters), record) in enumerate(zip(self.entries, of, strict=True)):
+            if i % every and i != len(of) - 1:
+                continue
+            at = eqx.tree_at(lambda f: f.variational, record, parameters)
+            self.clock.kept(seconds, self.phase, moments(task, at))
+        self.clock.pause(since)
+
+
+def moments(task: Task, fit: amortis.Fit) -> dict[str, np.ndarray]:
+    """Means and sds in the race's order."""
+    parts = {}
+    for name, globals_, locals_ in zip(
+        ("mean", "sd"), fit.global_moments(), fit.local_moments(), strict=True
+    ):
+        sites, start = {"z": np.asarray(locals_)}, 0
+        for site, shape in fit.model.globals_.items():
+            size = int(np.prod(shape))
+            sites[site] = np.asarray(globals_)[start : start + size]
+            start += size
+        parts[name] = task.join(sites)
+    return parts

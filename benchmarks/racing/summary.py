@@ -1,0 +1,157 @@
+"""From runs to rows: seconds to come and stay, each contestant at its best rate, and the bars."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from racing.field import CONTESTANTS, Contestant
+from racing.tasks import TASKS
+
+NATS, SDS = 0.01, 0.1
+"""The two goals: nats per unit of the best known ELBO, posterior sds of the exact or NUTS means."""
+
+Run = dict[str, Any]
+
+
+def seconds_to_stay(seconds: list[float], reached: list[bool]) -> float:
+    """Seconds of the first snapshot from which on every snapshot reaches the goal.
+
+    Infinity where the last one does not, or where there is none.
+    """
+    first = math.inf
+    for at, good in zip(reversed(seconds), reversed(reached), strict=True):
+        if not good:
+            break
+        first = at
+    return first
+
+
+def summarize(runs: list[Run], references: dict[str, Run], limit: float) -> dict[str, Any]:
+    """Best known ELBOs, a row for each task and contestant, and the bars.
+
+    Args:
+        runs: results of `launch.one_run`.
+        references: of each task.
+        limit: seconds that training could take.
+    """
+    rows: list[Run] = []
+    for name in dict.fromkeys(run["task"] for run in runs):
+        found = [run for run in runs if run["task"] == name]
+        references[name]["best_known"] = best = _best_known(found, references[name])
+        for who in CONTESTANTS:
+            its = [run for run in found if run["who"] == who.name]
+            if its:
+                rows.append(_row(name, who, its, best))
+    return {"references": references, "rows": rows, "bars": bars(rows, limit)}
+
+
+def _best_known(runs: list[Run], reference: Run) -> float:
+    """The best ELBO of the factorized family that anybody has found."""
+    factorized = {who.name for who in CONTESTANTS if who.factorized}
+    found = [
+        value
+        for run in runs
+        if run["who"] in factorized
+        for phase in run.get("phases", {}).values()
+        for value in phase["elbo"]
+    ]
+    return max([reference["elbo"], *found])
+
+
+def _row(task: str, who: Contestant, runs: list[Run], best: float) -> Run:
+    rates = list(dict.fromkeys(run["options"]["rate"] for run in runs))
+    by_rate = [_at_rate(task, [r for r in runs if r["options"]["rate"] == x], best) for x in rates]
+    row = min(by_rate, key=lambda each: (each["warm"], each["warm_means"], -each["elbo"]))
+    row = {key: _finite(value) for key, value in row.items()}
+    return {"task": task, "who": who.name, "ours": who.ours, **row}
+
+
+def _at_rate(task: str, runs: list[Run], best: float) -> Run:
+    target = best - NATS * TASKS[task].units
+    measured = [_measured(run, target) for run in runs]
+    medians = {key: float(np.median([m[key] for m in measured])) for key in measured[0]}
+    errors = [run["error"] for run in runs if "error" in run]
+    return {
+        "rate": runs[0]["options"]["rate"],
+        **medians,
+        "short": (best - medians["elbo"]) / TASKS[task].units,
+        "reached": sum(math.isfinite(m["warm"]) for m in measured),
+        "runs": len(runs),
+        "lines": runs[0].get("lines"),
+        "error": errors[0] if errors else None,
+    }
+
+
+def _measured(run: Run, target: float) -> dict[str, float]:
+    """Seconds to both goals, cold and warm; the final ELBO; memory."""
+    phases = run.get("phases", {})
+    wrong = "error" in run and "density" in run["error"]
+    warm, cold = phases.get("warm"), phases.get("cold")
+    found = {}
+    for name, phase in (("warm", warm), ("cold", cold)):
+        lead = 0.0
+        if phase is None or wrong:
+            phase = warm if name == "cold" and not wrong else None
+            lead = run.get("lead", 0.0)
+        found |= {name: math.inf, f"{name}_means": math.inf}
+        if phase is not None:
+            near = [x <= SDS for x in phase["off"]]
+            above = [x >= target for x in phase["elbo"]]
+            found[name] = lead + seconds_to_stay(phase["seconds"], above)
+            found[f"{name}_means"] = lead + seconds_to_stay(phase["seconds"], near)
+    last = None if warm is None else warm
+    return found | {
+        "elbo": -math.inf if last is None else last["elbo"][-1],
+        "off": math.inf if last is None else last["off"][-1],
+        "peak_mb": run.get("peak_mb", math.nan),
+    }
+
+
+def bars(rows: list[Run], limit: float) -> list[Run]:
+    """Ratios of the best peer's seconds to ours, task by task, and their medians.
+
+    Where no peer reaches the goal within the limit, the ratio is at least the limit's.
+    """
+    found: list[Run] = []
+    for who in ("amortis A-VI", "amortis F-VI"):
+        for kind in ("warm", "cold"):
+            ratios, bounds = {}, []
+            for task in dict.fromkeys(row["task"] for row in rows):
+                here = [row for row in rows if row["task"] == task]
+                ours = [row[kind] for row in here if row["who"] == who]
+                peers = [row[kind] for row in here if not row["ours"] and row[kind] is not None]
+                if not ours or len(ours) == len(here):
+                    continue
+                bounds += [] if peers else [task]
+                ratios[task] = 0.0 if ours[0] is None else min(peers, default=limit) / ours[0]
+            if ratios:
+                found.append(
+                    {
+                        "who": who,
+                        "kind": kind,
+                        "ratios": ratios,
+                        "at_least": bounds,
+                        "median": float(np.median(list(ratios.values()))),
+                        "slower": [task for task, ratio in ratios.items() if ratio < 1.0],
+                    }
+                )
+    return found
+
+
+def with_other_tasks(result: Run, before: Run) -> Run:
+    """A result with the tasks of an earlier one that were not run again under its settings."""
+    if any(result[key] != before.get(key) for key in ("limit", "clock", "seeds")):
+        return result
+    references = {**before["references"], **result["references"]}
+    both = [row for row in before["rows"] if row["task"] not in result["references"]]
+    both += result["rows"]
+    rows = [row for task in TASKS for row in both if row["task"] == task]
+    ordered = {task: references[task] for task in TASKS if task in references}
+    again = {"references": ordered, "rows": rows, "bars": bars(rows, result["limit"])}
+    return {**result, **again}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: what was not reached is None."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,111 @@
+"""The race's rules: when a goal counts as reached, whose rate counts, what the bars say."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from racing import clock as clocks
+from racing.field import CONTESTANTS
+from racing.summary import seconds_to_stay, summarize, with_other_tasks
+from racing.table import table
+from racing.tasks import TASKS
+from racing.user_code import lines_of_user_code
+
+
+def test_who_leaves_again_has_not_stayed() -> None:
+    seconds = [1.0, 2.0, 3.0, 4.0]
+    assert seconds_to_stay(seconds, [False, True, True, True]) == 2.0
+    assert seconds_to_stay(seconds, [True, False, True, True]) == 3.0
+    assert seconds_to_stay(seconds, [True, True, True, False]) == math.inf
+    assert seconds_to_stay([], []) == math.inf
+
+
+def _run(who: str, rate: float | None, elbo: list[float], **more: Any) -> dict[str, Any]:
+    seconds = [0.1 * 2**i for i in range(len(elbo))]
+    phase = {"seconds": seconds, "elbo": elbo, "off": [0.0] * len(elbo)}
+    options = {"rate": rate, "seed": 0}
+    run = {"task": "saw", "who": who, "options": options, "lead": 3.0, "phases": {"warm": phase}}
+    return run | {"peak_mb": 100.0, "lines": 9} | more
+
+
+def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    return summarize(runs, {"saw": {"elbo": -100.0, "how": "closed form", "off": 0.0}}, 20.0)
+
+
+def test_a_contestant_counts_at_its_best_rate_and_losers_stay_in() -> None:
+    ours = _run("amortis A-VI", None, [-105.0, -100.0])
+    runs = [
+        ours,
+        _run("PyMC ADVI", 1e-2, [-200.0, -150.0, -105.0]),  # 0.01 nats of 1000 steps are 10
+        _run("PyMC ADVI", 1e-1, [-200.0, -150.0, -150.0]),
+        {**_run("NumPyro NUTS", None, []), "phases": {}, "error": "no q within the time"},
+    ]
+    summary = _summary(runs)
+    rows = {row["who"]: row for row in summary["rows"]}
+    assert rows["PyMC ADVI"]["rate"] == 1e-2
+    assert rows["PyMC ADVI"]["warm"] == pytest.approx(0.4)
+    assert rows["PyMC ADVI"]["cold"] == pytest.approx(3.4)
+    assert rows["NumPyro NUTS"]["warm"] is None
+    (warm,) = (b for b in summary["bars"] if (b["who"], b["kind"]) == ("amortis A-VI", "warm"))
+    assert warm["ratios"]["saw"] == pytest.approx(4.0)
+    assert warm["at_least"] == []
+    json.dumps(summary, allow_nan=False)
+    page = table(summary | {"limit": 20.0})
+    assert "no q within the time" in page
+    assert "≥ 5x **not met**" in page
+
+
+def test_where_no_peer_arrives_the_ratio_is_a_bound() -> None:
+    runs = [_run("amortis A-VI", None, [-100.0]), _run("PyMC ADVI", 1e-2, [-500.0])]
+    warm = _summary(runs)["bars"][0]
+    assert (warm["ratios"]["saw"], warm["at_least"]) == (pytest.approx(200.0), ["saw"])
+    assert "≥ 200x" in table(_summary(runs) | {"limit": 20.0})
+
+
+def test_tasks_that_were_not_run_again_stay() -> None:
+    settings = {"limit": 20.0, "clock": "wall time", "seeds": 1}
+    saw = _summary([_run("amortis A-VI", None, [-100.0])]) | settings
+    run = _run("amortis A-VI", None, [-90.0]) | {"task": "irt"}
+    irt = summarize([run], {"irt": {"elbo": -90.0, "how": "NUTS", "off": 0.2}}, 20.0) | settings
+    both = with_other_tasks(irt, saw)
+    assert [row["task"] for row in both["rows"]] == ["saw", "irt"]
+    assert with_other_tasks(irt, saw | {"limit": 5.0})["rows"] == irt["rows"]
+
+
+def test_another_density_never_arrives() -> None:
+    wrong = _run("PyMC ADVI", 1e-2, [-100.0], error="another density: relative error 0.2")
+    (row,) = (r for r in _summary([_run("amortis A-VI", None, [-100.0]), wrong])["rows"][1:])
+    assert row["warm"] is None
+
+
+def test_snapshots_are_off_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(clocks.time, "time", lambda: now[0])  # read when a clock is made
+    clock = clocks.Clock(tmp_path, launched=90.0, limit=5.0)
+    clock.start()
+    now[0] += 1.0
+
+    def slow() -> dict[str, Any]:
+        now[0] += 50.0
+        return {"mean": np.zeros(2), "sd": np.ones(2)}
+
+    clock.snapshot(slow)
+    now[0] += 2.0
+    assert clock.seconds() == pytest.approx(3.0)
+    assert not clock.over()
+    clock.snapshot(slow)
+    clock.finish()
+    notes = json.loads((tmp_path / "notes.json").read_text())
+    assert notes["lead"] == pytest.approx(10.0)
+    assert notes["phases"]["warm"] == pytest.approx([1.0, 3.0])
+    assert notes["peak_mb"] > 0.0
+
+
+@pytest.mark.parametrize("who", CONTESTANTS, ids=lambda who: who.name)
+def test_every_contestant_has_user_code_and_a_model_of_every_task(who: Any) -> None:
+    lines = {name: lines_of_user_code(who.module, name) for name in TASKS}
+    assert all(count > 5 for count in lines.values())
+    assert lines["irt"] > lines["linear"]
