@@ -46,7 +46,16 @@ from amortis.inference_functions import (
 )
 from amortis.model import LatentModel, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, SemiAmortized, StickTheLanding
-from amortis.optimise import FixedDraws, FreshDraws, History, Monitor, Plateau, Progress, Status
+from amortis.optimise import (
+    ConstantRate,
+    FixedDraws,
+    FreshDraws,
+    History,
+    Monitor,
+    Plateau,
+    Progress,
+    Status,
+)
 from amortis.report import report
 from amortis.structure import Coupling, Evidence, Input, Kind, Verdict
 
@@ -61,6 +70,7 @@ __all__ = [
     "ClosedFormEntropy",
     "Comparison",
     "Constant",
+    "ConstantRate",
     "Coupling",
     "DataError",
     "Diagnosis",

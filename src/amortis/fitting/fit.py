@@ -23,11 +23,12 @@ from amortis.families import AbstractFamily, DiagonalNormal
 from amortis.fitting.capacity import Choices, to_tolerance
 from amortis.fitting.choose import choose_gradient, choose_method, with_inference
 from amortis.fitting.record import Fit
+from amortis.fitting.relocate import unstuck
 from amortis.guide import Guide
 from amortis.inference_functions import AbstractInferenceFunction, as_inference_function
 from amortis.model import LatentModel
 from amortis.objectives import AbstractGradient, NegativeElbo, SemiAmortized, SemiAmortizedElbo
-from amortis.optimise import AbstractMethod, FreshDraws, Monitor, Status, minimise
+from amortis.optimise import AbstractMethod, ConstantRate, FreshDraws, Monitor, Status, minimise
 
 _START_LOG_SDS = (0.0, -2.0, -4.0, -6.0)
 """Log sds of the locals at the start, tried in turn until the objective is finite."""
@@ -62,7 +63,8 @@ def fit(
         globals_: the factor of the globals; by default `DiagonalNormal()`; `Point()` for
             variational EM.
         locals_: the factor of one row's locals; by default `DiagonalNormal()`.
-        optimiser: `FixedDraws(...)` or `FreshDraws(...)`; by default chosen from the sizes.
+        optimiser: `FixedDraws(...)` or `FreshDraws(...)`, by default chosen from the sizes; or
+            `ConstantRate(...)`, which chooses nothing and reproduces what others ran.
         gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
         objective: `SemiAmortized(...)` trains the function to be a good start for steps of each
             row's own; by default the ELBO of the function's output.
@@ -122,6 +124,9 @@ def _composed(
     gradient = choose_gradient(method) if given.gradient is None else given.gradient
     loss = make_loss(model, guide, gradient)
     fitted = _from_finite_start(loss, method, key, restarts, given.monitor)
+    if inference.owns_rows and objective is None:
+        stuck_key = jax.random.fold_in(key, 2)
+        fitted = unstuck(fitted, method, key=stuck_key, monitor=given.monitor)
     return dataclasses.replace(fitted, objective=objective)
 
 
@@ -165,11 +170,12 @@ def _require_kinds(
 
 def _require_whole(model: LatentModel, method: AbstractMethod) -> None:
     """Refuse minibatches of a model that can only be evaluated as a whole."""
-    batch = method.batch if isinstance(method, FreshDraws) else None
+    batch = method.batch if isinstance(method, FreshDraws | ConstantRate) else None
     if not model.separable and batch is not None and batch < model.size:
         raise ArgumentError(
-            f"FreshDraws(batch={batch}) takes some of the {model.size} units of {model.plate!r}, "
-            f"but they share terms; expected all of them: leave batch out or use FixedDraws()"
+            f"{type(method).__name__}(batch={batch}) takes some of the {model.size} units of "
+            f"{model.plate!r}, but they share terms; expected all of them: leave batch out or use "
+            f"FixedDraws()"
         )
 
 

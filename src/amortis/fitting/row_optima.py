@@ -54,10 +54,10 @@ def row_blocks(model: LatentModel, per_row: int) -> list[RowIndex | None]:
     ]
 
 
-def row_noise(guide: Guide, key: RandomKey, rows: int) -> Noise:
+def row_noise(guide: Guide, key: RandomKey, rows: int, draws: int = OPTIMISED_DRAWS) -> Noise:
     """Fixed draws for the optima of so many rows."""
     shape = dataclasses.replace(guide.shape, rows=rows)
-    return fixed_noise(dataclasses.replace(guide, shape=shape), key, OPTIMISED_DRAWS, coupled=False)
+    return fixed_noise(dataclasses.replace(guide, shape=shape), key, draws, coupled=False)
 
 
 class RowOptima(NamedTuple):

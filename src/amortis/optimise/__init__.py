@@ -1,8 +1,9 @@
-"""Optimising a stochastic loss: two methods, one loop, stopping rules, and how it ended.
+"""Optimising a stochastic loss: three methods, one loop, stopping rules, and how it ended.
 
 Knows a loss as a callable with its own noise, never a model or a guide.
 """
 
+from amortis.optimise.constant_rate import ConstantRate
 from amortis.optimise.fixed_draws import FixedDraws
 from amortis.optimise.fresh_draws import FreshDraws
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
@@ -12,6 +13,7 @@ from amortis.optimise.stopping import Plateau
 
 __all__ = [
     "AbstractMethod",
+    "ConstantRate",
     "FixedDraws",
     "FreshDraws",
     "History",
