@@ -67,8 +67,8 @@ def main() -> None:
         "limit": options.limit,
         "cases": cases,
     }
-    with replacing(options.out) as path:
-        path.write_text(json.dumps(result, indent=1) + "\n")
+    with replacing(options.out) as file:
+        file.write((json.dumps(result, indent=1) + "\n").encode())
     plot(result, options.plot)
     print(table(result))
     print(f"\n{minibatches(result)}\n\n{crossings(result)}")
@@ -168,7 +168,9 @@ def crossings(result: dict[str, Any]) -> str:
             who: {
                 c["at"]: c["warm_seconds"]
                 for c in result["cases"]
-                if c["sweep"] == sweep and c["who"] == who and not c["minibatches"]
+                if c["sweep"] == sweep
+                and c["who"] == who
+                and not c["minibatches"]
                 and c.get("warm_seconds") is not None
             }
             for who in WHO

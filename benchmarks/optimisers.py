@@ -23,6 +23,7 @@ from factors import factors
 from tracking import TOLERANCE, Track
 
 import amortis
+from amortis.data import replacing
 from amortis.experiments import linear, nonlinear
 from amortis.experiments.comparison import Setting
 
@@ -72,7 +73,8 @@ def main() -> None:
         "seeds": options.seeds,
         "runs": rows,
     }
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    with replacing(options.out) as file:
+        file.write((json.dumps(result, indent=1) + "\n").encode())
     plot(result, options.plot)
     print(table(result))
 

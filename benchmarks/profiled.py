@@ -1,6 +1,6 @@
 """One task of `profile_fit.py` in a process of its own: prints what it spent its time on, as JSON.
 
-    python benchmarks/profiled.py --task linear --started $(date +%s.%N) [--cold]
+python benchmarks/profiled.py --task linear --started $(date +%s.%N) [--cold]
 """
 
 import time
@@ -73,9 +73,7 @@ def _cold(
         # The verdict is kept, so that the fit does not check again.
         model = dataclasses.replace(model, verdict=verdict.result)
         runs["bind"] = dataclasses.replace(runs["bind"], result=model)
-    runs["fit"] = watch.run(
-        lambda: amortis.fit(model, key=jax.random.key(0), inference=inference)
-    )
+    runs["fit"] = watch.run(lambda: amortis.fit(model, key=jax.random.key(0), inference=inference))
     return runs
 
 
@@ -134,8 +132,10 @@ def _parts(fit: "amortis.Fit", seconds: float) -> dict[str, float]:
     whole = bare = 0.0
 
     chunk = int(history.draws[0])
-    cut = lambda draws: jax.tree.map(  # noqa: E731
-        lambda leaf: jnp.reshape(leaf, (-1, chunk, *leaf.shape[1:])), draws
+    cut = (
+        lambda draws: jax.tree.map(  # noqa: E731
+            lambda leaf: jnp.reshape(leaf, (-1, chunk, *leaf.shape[1:])), draws
+        )
     )
 
     @eqx.filter_jit
