@@ -95,9 +95,9 @@ class Closed:
         return value / rows + entropy / (self.units * self.members)
 
     def best(self) -> float:
-        r"""Of the optimum: $q^*(\theta) = N(\bar x, σ^2/Nm)$, $q^*(z_j)$ of precision $1 + mτ^2/σ^2$.
+        r"""Of the optimum: $q^*(\theta) = N(\bar x, σ^2/Nm)$, all z_j of precision $1 + mτ^2/σ^2$.
 
-        The mean of z_j is $mτ(\bar x_j - \bar x)/σ^2$ over that precision.
+        The mean of $q^*(z_j)$ is $mτ(\bar x_j - \bar x)/σ^2$ over that precision.
         """
         precision = 1 + self.members * TAU**2 / SIGMA**2
         z = self.members * TAU * (self.own - self.mean) / SIGMA**2 / precision

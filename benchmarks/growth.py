@@ -211,11 +211,13 @@ def plot(result: dict[str, Any], out: Path) -> None:
             label = f"{who}, minibatches" if batches else who
             at = [c["at"] for c in cases]
             there = [np.nan if v is None else v for v in values]
-            panel.plot(at, there, style, color=color, label=label, ms=4)
-        panel.set(xscale="log", yscale="log", xlabel=names.get(sweep, names["rows"]))
+            if np.isfinite(there).any():
+                panel.loglog(at, there, style, color=color, label=label, ms=4)
+        panel.set_xlabel(names.get(sweep, names["rows"]))
         panel.set_ylabel("peak MB beyond imports, data" if sweep == "memory" else "warm seconds")
         panel.grid(color="0.9")
-    panels[0].legend(fontsize=8)
+        if panel.lines:
+            panel.legend(fontsize=7)
     figure.suptitle("Warm seconds to within 0.01 nats per unit of the closed form", fontsize=10)
     figure.tight_layout()
     out.parent.mkdir(parents=True, exist_ok=True)

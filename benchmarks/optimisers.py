@@ -3,8 +3,9 @@
     python benchmarks/optimisers.py [--only "linear, Polynomial(1)" ...] [--seeds 5] [--limit 15]
 
 The paper's Adam (`ConstantRate`: all rows, fresh draws at every step) at both of its rates and with
-1, 10 and 100 draws, fixed draws that start with 8 (fewer leave none for theta) and with 100, and what `fit` takes by default, on
-the linear and the nonlinear model, N = 10 000. Warm: everything is compiled by a first short fit.
+1, 10 and 100 draws, fixed draws that start with 8 (fewer leave none for theta) and with 100, and
+what `fit` takes by default, on the linear and the nonlinear model, N = 10 000. Warm: everything is
+compiled by a first fit.
 A run ends when twenty looks in a row are within the tolerance (the time has grown 2.6 times since
 it came), or at the limit. After two seeds that were not there at the limit the others are not run.
 """

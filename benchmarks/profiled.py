@@ -19,8 +19,9 @@ from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 if TYPE_CHECKING:
-    import amortis
     from compilations import Run, Watch
+
+    import amortis
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("AMORTIS_DATA", ROOT.parent / "shared" / "data")) / "hierarchical"
@@ -132,11 +133,9 @@ def _parts(fit: "amortis.Fit", seconds: float) -> dict[str, float]:
     whole = bare = 0.0
 
     chunk = int(history.draws[0])
-    cut = (
-        lambda draws: jax.tree.map(  # noqa: E731
-            lambda leaf: jnp.reshape(leaf, (-1, chunk, *leaf.shape[1:])), draws
-        )
-    )
+
+    def cut(draws: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.reshape(leaf, (-1, chunk, *leaf.shape[1:])), draws)
 
     @eqx.filter_jit
     def of_loss(loss: Any, parameters: Any, noise: Any) -> Any:
