@@ -100,9 +100,9 @@ OPTIMISERS = """
 `cd benchmarks && ../.venv/bin/python optimisers.py` — seconds and iterations to come and stay
 within {tolerance:g} nats per datum of the best known ELBO (the closed form; for the nonlinear model
 the best of five default fits with the same inference function), N = {rows_of_data}, {seeds} seeds,
-warm, at most {limit:g} s each. "Adam" is the paper's: `ConstantRate`, all rows, fresh draws at every
-step; an iteration is one evaluation of the loss and its gradient. ELBOs are evaluated while the
-clock stands still. A seed that is not there at the limit is a failure, and after two of these the
+warm, at most {limit:g} s each. "Adam" is the paper's: `ConstantRate`, all rows, fresh draws at
+every step; an iteration is one evaluation of the loss and its gradient. ELBOs are evaluated while
+the clock stands still. A seed that is not there at the limit is a failure, and after two of these the
 others are not run; a median or worst that is such a seed is a dash.
 
 {table}
@@ -124,9 +124,9 @@ were imported and the data read.
 
 {crossings}
 
-A-VI by minibatches (`MLP()` and `FreshDraws()`, about 1024 rows a step). The bar asks for a time per
-row that is flat: it is the warm time for each row *of a minibatch*, the order of the rows and all
-looks from the host included, which is what more data cost. Beside it stands the time to the target
+A-VI by minibatches (`MLP()` and `FreshDraws()`, about 1024 rows a step). The bar asks for a time
+per row that is flat: it is the warm time for each row *of a minibatch*, the order of the rows and
+all looks from the host included, which is what more data cost. Beside it stands the time to the target
 for each row of the data, which falls, since the number of steps does not grow with N.
 
 {minibatches}
@@ -137,8 +137,8 @@ for each row of the data, which falls, since the number of steps does not grow w
 PROFILE = """
 ## Where the time goes
 
-`cd benchmarks && ../.venv/bin/python profile_fit.py` — seconds of a fresh process from its launch to
-the end of its first fit; tracing, lowering and compiling as JAX reports them.
+`cd benchmarks && ../.venv/bin/python profile_fit.py` — seconds of a fresh process from its launch
+to the end of its first fit; tracing, lowering and compiling as JAX reports them.
 
 {cold}
 
