@@ -102,8 +102,8 @@ within {tolerance:g} nats per datum of the best known ELBO (the closed form; for
 the best of five default fits with the same inference function), N = {rows_of_data}, {seeds} seeds,
 warm, at most {limit:g} s each. "Adam" is the paper's: `ConstantRate`, all rows, fresh draws at
 every step; an iteration is one evaluation of the loss and its gradient. ELBOs are evaluated while
-the clock stands still. A seed that is not there at the limit is a failure, and after two of these the
-others are not run; a median or worst that is such a seed is a dash.
+the clock stands still. A seed that is not there at the limit is a failure, and after two of these
+the others are not run; a median or worst that is such a seed is a dash.
 
 {table}
 
@@ -126,8 +126,9 @@ were imported and the data read.
 
 A-VI by minibatches (`MLP()` and `FreshDraws()`, about 1024 rows a step). The bar asks for a time
 per row that is flat: it is the warm time for each row *of a minibatch*, the order of the rows and
-all looks from the host included, which is what more data cost. Beside it stands the time to the target
-for each row of the data, which falls, since the number of steps does not grow with N.
+all looks from the host included, which is what more data cost. Beside it stands the time to the
+target for each row of the data, which falls, since the number of steps does not grow with N. The
+memory that does grow is about three times the data: on the device, as inputs, and standardized.
 
 {minibatches}
 

@@ -1,7 +1,5 @@
 """A random order of many rows, any part of which can be had without the rest."""
 
-import math
-
 import numpy as np
 from jaxtyping import Int, UInt32
 
