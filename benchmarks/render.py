@@ -144,8 +144,8 @@ to the end of its first fit; tracing, lowering and compiling as JAX reports them
 {cold}
 
 A second fit with another key, and its parts alone, by as many evaluations as the fit had on as many
-draws. What is not the log density is small; a negative rest says that the search evaluates the
-loss faster inside its own program than it is evaluated alone.
+draws. The loss is the log density and what the guide adds: the function, sampling, entropies. A
+negative rest says that the search evaluates the loss faster inside its own program than alone.
 
 {warm}
 
