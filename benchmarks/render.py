@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import growth
+import optimisers
+import profile_fit
 import stopping
 from racing.table import table as race_table
 from racing.tasks import TITLES
@@ -103,6 +106,72 @@ all data, and streams of new rows from a file on disk.
 {update}
 """
 
+OPTIMISERS = """
+## Optimisers side by side
+
+`cd benchmarks && ../.venv/bin/python optimisers.py` — seconds and iterations to come and stay
+within {tolerance:g} nats per datum of the best known ELBO (the closed form; for the nonlinear model
+the best of five default fits with the same inference function), N = {rows_of_data}, {seeds} seeds,
+warm, at most {limit:g} s each. "Adam" is the paper's: `ConstantRate`, all rows, fresh draws at
+every step; an iteration is one evaluation of the loss and its gradient. ELBOs are evaluated while
+the clock stands still. A seed that is not there at the limit is a failure, and after two of these
+the others are not run; a median or worst that is such a seed is a dash.
+
+{table}
+
+![Seconds to the tolerance by optimiser and seed](images/optimisers.png)
+"""
+
+GROWTH = """
+## How cost grows
+
+`cd benchmarks && ../.venv/bin/python growth.py` — rows, local dimensions and rows of each group, on
+Gaussian models whose factorized optimum is known in closed form; each case in a process of its own,
+at most {limit:g} s a fit. F-VI is `Table()`; A-VI is what `fit` chooses. Warm is the time to come
+and stay within 0.01 nats per unit of the closed form; cold is binding, `check`, compilation and the
+whole fit to its own end. Memory is the peak of the process less what it held once the libraries
+were imported and the data read.
+
+{table}
+
+{crossings}
+
+A-VI by minibatches (`MLP()` and `FreshDraws()`, about 1024 rows a step). The bar asks for a time
+per row that is flat: it is the warm time for each row *of a minibatch*, the order of the rows and
+all looks from the host included, which is what more data cost. Beside it stands the time to the
+target for each row of the data, which falls, since the number of steps does not grow with N. The
+memory that does grow is about three times the data: on the device, as inputs, and standardized.
+
+{minibatches}
+
+![Warm seconds and memory against rows, dimensions and group size](images/growth.png)
+"""
+
+PROFILE = """
+## Where the time goes
+
+`cd benchmarks && ../.venv/bin/python profile_fit.py` — seconds of a fresh process from its launch
+to the end of its first fit; tracing, lowering and compiling as JAX reports them.
+
+{cold}
+
+A second fit with another key, and its parts alone, by as many evaluations as the fit had on as many
+draws. The loss is the log density and what the guide adds: the function, sampling, entropies. A
+negative rest says that the search evaluates the loss faster inside its own program than alone.
+
+{warm}
+
+Compilations, in this order in one process: how many and how long.
+
+{again}
+
+{functions}
+
+With JAX's persistent compilation cache; see [speed](speed.md).
+
+{cached}
+"""
+
 STOPPING = """# The stopping rule, calibrated
 
 `FreshDraws` asks `Plateau` after every block of steps whether the loss has settled at the present
@@ -160,6 +229,7 @@ def main() -> None:
             update=table(_read("update.json")["rows"]),
             seeds=raced["seeds"],
         )
+        + _costs()
     )
     calibrated = _read("stopping.json")
     numbers = ", ".join(f"{name} {number}" for name, number in calibrated["versions"].items())
@@ -232,6 +302,27 @@ def _raced(raced: dict[str, Any]) -> list[str]:
             f"{bound}{ratios['ratios'][row['task']]:.3g}x | `race.py` |"
         )
     return lines
+
+
+def _costs() -> str:
+    """The sections on optimisers, growth and the profile; those that were measured."""
+    sections = ""
+    if (RESULTS / "optimisers.json").exists():
+        found = _read("optimisers.json")
+        sections += OPTIMISERS.format(table=optimisers.table(found), **found)
+    if (RESULTS / "growth.json").exists():
+        found = _read("growth.json")
+        sections += GROWTH.format(
+            table=growth.table(found),
+            crossings=growth.crossings(found),
+            minibatches=growth.minibatches(found),
+            limit=found["limit"],
+        )
+    if (RESULTS / "profile_fit.json").exists():
+        found = _read("profile_fit.json")
+        parts = ("cold", "warm", "again", "functions", "cached")
+        sections += PROFILE.format(**{name: getattr(profile_fit, name)(found) for name in parts})
+    return sections
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -7,6 +7,11 @@ import numpy as np
 from jaxtyping import Int
 
 from amortis._types import RandomKey
+from amortis.optimise.scattered import scattered
+
+_MOST_SHUFFLED = 2**17
+"""Rows up to which a whole order is made for every block of steps; of ten million rows that took
+1.4 s, and a block's own part of a pseudorandom order takes 3 ms."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +45,18 @@ class Epochs:
         position = self.position
         while len(batches) < count:
             epoch, start = divmod(position, self.per_epoch)
-            order = np.random.default_rng((self.seed, epoch)).permutation(self.size)
             stop = min(start + count - len(batches), self.per_epoch)
-            whole = order[: self.per_epoch * self.batch].reshape(self.per_epoch, self.batch)
-            batches.extend(whole[start:stop])
+            rows = self._order(epoch, start * self.batch, stop * self.batch)
+            batches.extend(rows.reshape(stop - start, self.batch))
             position += stop - start
         index = np.stack(batches).astype(np.int32)
         return index, dataclasses.replace(self, position=position)
+
+    def _order(self, epoch: int, start: int, stop: int) -> Int[np.ndarray, " rows"]:
+        """A part of an epoch's order of the rows."""
+        if self.size > _MOST_SHUFFLED:
+            return scattered(np.arange(start, stop), self.size, (self.seed, epoch))
+        return np.random.default_rng((self.seed, epoch)).permutation(self.size)[start:stop]
 
 
 def seed_of(key: RandomKey) -> int:
