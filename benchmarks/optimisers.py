@@ -19,8 +19,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from evaluate import elbo
 from factors import factors
+from racing.elbos import Gaussian, elbo
+from racing.tasks import TASKS as RACED
 from tracking import TOLERANCE, Track
 
 import amortis
@@ -95,7 +96,8 @@ def _task(name: str, seeds: int, limit: float) -> list[dict[str, Any]]:
 
     def value(parameters: Any) -> float:
         theta, theta_sd, z, z_sd = factors(guide, parameters)
-        return elbo(kind, x, float(theta[0]), float(theta_sd[0]), z[:, 0], z_sd[:, 0])
+        mean, sd = (np.concatenate([a, b[:, 0]]) for a, b in ((theta, z), (theta_sd, z_sd)))
+        return elbo(RACED[kind], {"x": x}, Gaussian(mean, sd))[0]
 
     best = max(value(fit.variational) for fit in fits)
     best = linear.exact(x).elbo if kind == "linear" else best

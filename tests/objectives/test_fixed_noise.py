@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from amortis import Constant, DiagonalNormal, Point, Table, from_density
+from amortis import ArgumentError, Constant, DiagonalNormal, Point, Table, from_density
 from amortis.guide import Guide
 from amortis.objectives import NegativeElbo
 from amortis.objectives.gradients import ClosedFormEntropy
@@ -48,7 +48,8 @@ def test_any_multiple_of_four_draws_is_a_centered_rule(name):
     first = loss.first_draws
     assert first % 4 == 0
     assert first < loss.more_draws(first) <= 4 * first
-    for draws in (4, 8, 12, 20, 28, first, loss.more_draws(first)):
+    fewest = 4 if d_z != 2 or not d_theta or family == Point() else 8
+    for draws in (fewest, 8, 12, 20, 28, first, loss.more_draws(first)):
         noise = loss.fixed_noise(jax.random.key(0), draws)
         assert noise.theta.shape == (draws, d_theta)
         assert noise.z.shape in {(draws, ROWS, d_z), (draws, 1, d_z)}
@@ -116,3 +117,14 @@ def test_squares_of_globals_and_locals_are_uncorrelated_over_rows():
         noise = loss.fixed_noise(jax.random.key(0), draws)
         squares = np.einsum("s,si,snj->ij", noise.weight, noise.theta**2, noise.z**2) / rows
         np.testing.assert_allclose(squares, 1.0, atol=0.05)
+
+
+def test_the_fewest_draws_leave_no_dimension_without_noise():
+    """With one point for the globals their factor could be widened without end."""
+    loss = loss_with(1, 1, Constant(), DiagonalNormal())
+    noise = loss.fixed_noise(jax.random.key(0), 4)
+    weight = np.asarray(noise.weight)
+    for part in (noise.theta[:, 0], noise.z[:, 0, 0]):
+        np.testing.assert_allclose(weight @ np.square(part), 1.0, rtol=1e-6)
+    with pytest.raises(ArgumentError, match="4 draws, but 2 local and 1 global"):
+        loss_with(1, 2, Constant(), DiagonalNormal()).fixed_noise(jax.random.key(0), 4)

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from amortis import numerics
+from amortis._errors import ArgumentError
 from amortis._types import RandomKey
 from amortis.guide import Guide, Noise
 
@@ -114,6 +115,13 @@ def _product_rule(guide: Guide, draws: int) -> Noise:
     """The product of a rule for any row's locals and a rule for the globals, on `draws` points."""
     d_theta, d_z = guide.theta.dimension, guide.z.dimension
     global_points = _global_points(guide, draws)
+    least = global_points * 2**d_z
+    if draws < least:
+        # A factor that is seen at its mean only could be widened without end.
+        raise ArgumentError(
+            f"FixedDraws starts with {draws} draws, but {d_z} local and {_spread(guide)} global "
+            f"dimensions need at least {least}; expected more: leave draws out"
+        )
     local_points = draws // global_points
     if d_z <= _MOST_GRID_DIMENSIONS:
         nodes = int(local_points ** (1.0 / d_z) + 1e-9)
@@ -147,7 +155,7 @@ def _global_points(guide: Guide, draws: int) -> int:
     exact = 2 * _power_of_two(spread)
     short = 2 * _power_of_two(math.sqrt(draws / 16))
     # Any multiple of four may be asked for; a symmetric rule has an even number of points.
-    return max(min(max(exact, short), _MOST_GLOBAL_POINTS, 2 * (draws // 8)), 1)
+    return max(min(max(exact, short), _MOST_GLOBAL_POINTS, 2 * (draws // 8)), 2)
 
 
 def _is_product(guide: Guide) -> bool:
