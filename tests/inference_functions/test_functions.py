@@ -156,3 +156,13 @@ def test_choices_out_of_range_are_refused_in_one_line(make, message):
     with pytest.raises(ArgumentError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_may_start_with_rows_apart(key):
+    shape = FunctionShape(4000, 2, 3)
+    start = np.asarray(Table(start_sd=2.0).init(key, shape))
+    # The sd of 12 000 numbers is known to 0.65 %: 4.6 standard errors, false alarm 4e-6.
+    assert abs(start.std() / 2.0 - 1.0) < 0.03
+    assert not np.asarray(Table().init(key, shape)).any()
+    with pytest.raises(ArgumentError, match="start_sd is -1"):
+        Table(start_sd=-1.0)

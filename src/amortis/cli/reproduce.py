@@ -1,5 +1,6 @@
 """`amortis reproduce`: published experiments, with reference, result and ratio side by side."""
 
+import functools
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,9 @@ from amortis.cli.choices import nearest, require_at_least
 from amortis.cli.exit_codes import ExitCode
 from amortis.cli.output import prepare_folder
 from amortis.cli.progress import progress_display
-from amortis.cli.reproduce_bnn import BNN, reproduce_bnn
+from amortis.cli.reproduce_bnn import BNN, Done, reproduce_bnn
 from amortis.experiments import reproduction
+from amortis.experiments.bnn.section import page_section
 from amortis.experiments.comparison import Setting
 from amortis.experiments.reproduction import Request, settings_of
 from amortis.experiments.results.page import write_page
@@ -61,7 +63,12 @@ def reproduce(
 ) -> int:
     """Run published experiments; a run that was interrupted goes on where it stopped."""
     if experiment.strip().casefold() == BNN:
-        return reproduce_bnn(schedule, seeds, seed, out)
+        found = reproduce_bnn(schedule, seeds, seed, out)
+        if found is not None and page is not None:
+            command = f"amortis reproduce {BNN} --schedule {schedule} --page {page.name}"
+            write_page(page, [], command, functools.partial(page_section, [found]))
+            typer.echo(f"\nwritten: {page}")
+        return ExitCode.INTERRUPTED if found is None else ExitCode.DONE
     wanted = _wanted(experiment, as_, only)
     if seeds is not None:
         require_at_least("--seeds", seeds, 1, "leave it out for what the settings say")
@@ -86,13 +93,29 @@ def reproduce(
             return ExitCode.INTERRUPTED
         _show(found)
         done.append(found)
+    images: list[Done] = []
+    if _with_images(experiment, only):
+        # Both data sets at the short schedule; the published one has its own.
+        for each in ("short", "mnist") if schedule == "short" else (schedule,):
+            fitted = reproduce_bnn(each, seeds, seed, out)
+            if fitted is None:
+                return ExitCode.INTERRUPTED
+            images.append(fitted)
     if page is not None:
         given = {"as": as_, "schedule": schedule if schedule != "short" else None, "seeds": seeds}
         options = "".join(f" --{name} {value}" for name, value in given.items() if value)
         options += "".join(f" --only {name}" for name in only or ())
-        write_page(page, done, f"amortis reproduce {experiment}{options} --page {page.name}")
+        command = f"amortis reproduce {experiment}{options} --page {page.name}"
+        more = functools.partial(page_section, images) if images else None
+        write_page(page, done, command, more)
         typer.echo(f"\nwritten: {page}")
     return ExitCode.DONE
+
+
+def _with_images(experiment: str, only: Sequence[str] | None) -> bool:
+    """Whether the neural network is among what is asked for."""
+    names = [name.strip().casefold() for name in only or ()]
+    return experiment.strip().casefold() == ALL and (not names or BNN in names)
 
 
 def _wanted(
@@ -108,7 +131,7 @@ def _wanted(
                 f"leave it out"
             )
         return [(name, setting or Setting.PAPER)]
-    names = [_choice("--only", each, TASKS) for each in only or TASKS]
+    names = [_choice("--only", each, [*TASKS, BNN]) for each in only or TASKS]
     # As stated first, then as the code ran it, where that was published.
     return [
         (each, plan)

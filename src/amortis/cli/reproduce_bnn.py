@@ -7,10 +7,9 @@ import typer
 
 from amortis.cli.choices import require_at_least
 from amortis.cli.comparison_table import COLUMNS, comparison_rows
-from amortis.cli.exit_codes import ExitCode
 from amortis.cli.output import prepare_folder
 from amortis.cli.progress import progress_display
-from amortis.experiments.bnn import run_bnn, write_figures
+from amortis.experiments.bnn import BnnResult, run_bnn, write_figures
 from amortis.experiments.bnn.settings import read_bnn_settings
 from amortis.experiments.reproduction import require_pictures
 from amortis.report import markdown_table, replacing, text_table
@@ -21,7 +20,11 @@ BNN = "bnn"
 _BARS = 4
 
 
-def reproduce_bnn(schedule: str, seeds: int | None, seed: int, out: Path) -> int:
+Done = tuple[BnnResult, list[Path]]
+"""A schedule that was run, and its files."""
+
+
+def reproduce_bnn(schedule: str, seeds: int | None, seed: int, out: Path) -> Done | None:
     """Fit the images of a schedule, or what of it is missing, and write its files.
 
     Args:
@@ -31,7 +34,7 @@ def reproduce_bnn(schedule: str, seeds: int | None, seed: int, out: Path) -> int
         out: folder for tables, pictures and fits.
 
     Returns:
-        The exit code.
+        The fits and the files; None where it was interrupted.
 
     Raises:
         ArgumentError: there is no such schedule, or the folder cannot be written.
@@ -59,12 +62,13 @@ def reproduce_bnn(schedule: str, seeds: int | None, seed: int, out: Path) -> int
             f"from there",
             err=True,
         )
-        return ExitCode.INTERRUPTED
+        return None
     found = result.reproduction()
     rows = comparison_rows(found)
-    files = [path.name for path in write_figures(result, folder)]
+    files = write_figures(result, folder)
     with replacing(folder / f"bnn-{name}.md") as stream:
         stream.write(f"{markdown_table(COLUMNS, rows)}\n\n{found.remark}\n".encode())
     typer.echo(f"\n{found.title}\n\n{text_table(COLUMNS, rows)}\n\n{found.remark}")
-    typer.echo(f"\nwritten to {folder}: {', '.join([*files, f'bnn-{name}.md'])}")
-    return ExitCode.DONE
+    names = [*(path.name for path in files), f"bnn-{name}.md"]
+    typer.echo(f"\nwritten to {folder}: {', '.join(names)}")
+    return result, files

@@ -46,6 +46,9 @@ ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
 _LIMITS = {"depth": 1000, "degree": 20_000}
 """Layers are traced and terms counted when an archive is read: a number must not cost hours."""
 
+_LATER = {"start_sd": 0.0}
+"""What older archives do not say, by name, with what it was then; it is written if it differs."""
+
 T = TypeVar("T", bound=AbstractFamily | AbstractInferenceFunction)
 
 
@@ -100,6 +103,7 @@ def _to_plain(role: str, choice: Any, known: Mapping[str, type[T]]) -> dict[str,
             f"code; expected one of {', '.join(known)}: keep this fit's arrays with numpy.savez"
         )
     fields = {f.name: getattr(choice, f.name) for f in dataclasses.fields(choice)}
+    fields = {n: value for n, value in fields.items() if (n, value) not in _LATER.items()}
     return {"class": name} | {n: _WRITTEN[n](value) for n, value in fields.items()}
 
 
@@ -109,10 +113,10 @@ def _from_plain(plain: object, known: Mapping[str, type[T]]) -> T:
         raise Malformed(f"has {shown(name)} where one of {', '.join(known)} should be")
     given: dict[str, Any] = of_kind(name, plain, dict)
     fields = [f.name for f in dataclasses.fields(known[name])]
-    if set(given) != {"class", *fields}:
+    if not {"class", *fields} - set(_LATER) <= set(given) <= {"class", *fields}:
         raise Malformed(f"has a {name} that was chosen by other things than {fields}")
     try:
-        return known[name](**{n: _READ[n](given[n]) for n in fields})
+        return known[name](**{n: _READ[n](given[n]) for n in fields if n in given})
     except ArgumentError as error:
         raise Malformed(f"has a {name} that cannot be: {error}") from error
 
@@ -174,6 +178,7 @@ _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     "inner": function_to_plain,
     "offsets": list,
     "skip": bool,
+    "start_sd": float,
     "width": int,
 }
 _READ: Mapping[str, Callable[[object], Any]] = {
@@ -183,5 +188,6 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "inner": _read_inner,
     "offsets": _read_offsets,
     "skip": lambda plain: of_kind("skip", plain, bool),
+    "start_sd": lambda plain: of_kind("start_sd", plain, float),
     "width": _read("width"),
 }

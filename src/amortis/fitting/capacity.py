@@ -122,7 +122,7 @@ def _larger(
 
 
 def _method(fitted: Fit, tolerance: float) -> AbstractMethod:
-    method = choose_method(fitted.model, fitted.guide.inference)
+    method = choose_method(fitted.model, fitted.guide.inference, fitted.guide.global_family)
     if isinstance(method, FixedDraws):
         return FixedDraws(tolerance=min(_FIXED_TOLERANCE, tolerance))
     return method

@@ -131,7 +131,8 @@ def _composed(
     """Bring model, guide, objective and method together, with what was not given chosen."""
     model, inference = with_inference(model, inference)
     guide = Guide.for_model(model, inference, *families)
-    method = choose_method(model, inference) if given.optimiser is None else given.optimiser
+    chosen = choose_method(model, inference, families[0])
+    method = chosen if given.optimiser is None else given.optimiser
     _require_whole(model, method)
     make_loss = NegativeElbo if objective is None else objective.loss
     gradient = choose_gradient(method) if given.gradient is None else given.gradient

@@ -58,7 +58,8 @@ def with_globals_held(
     Returns:
         The fit with the factors found.
     """
-    method = choose_method(table.model, Table()) if optimiser is None else optimiser
+    chosen = choose_method(table.model, Table(), table.guide.global_family)
+    method = chosen if optimiser is None else optimiser
     loss = NegativeElbo(table.model, table.guide, choose_gradient(method))
     held: Parameters = table.variational["globals"]
     starts = {"locals": table.variational["locals"][None]}

@@ -114,7 +114,8 @@ def _all_together(
     table: Fit, key: RandomKey, optimiser: AbstractMethod | None, monitor: Monitor | None
 ) -> Fit:
     """Factorized inference of globals and locals from the function's output."""
-    method = choose_method(table.model, Table()) if optimiser is None else optimiser
+    chosen = choose_method(table.model, Table(), table.guide.global_family)
+    method = chosen if optimiser is None else optimiser
     loss = NegativeElbo(table.model, table.guide, choose_gradient(method))
     starts = jax.tree.map(lambda leaf: leaf[None], table.variational)
     outcome = minimise(method, loss, starts, key=key, monitor=monitor)

@@ -121,7 +121,8 @@ def _continued(
     monitor: Monitor | None,
 ) -> Fit:
     """Optimise from the parameters of another fit."""
-    method = choose_method(bound.model, bound.guide.inference) if optimiser is None else optimiser
+    chosen = choose_method(bound.model, bound.guide.inference, bound.guide.global_family)
+    method = chosen if optimiser is None else optimiser
     noise_key, function_key = jax.random.split(key)
     if bound.guide.inference.owns_rows:
         # A table has no entries for new rows: they start afresh.

@@ -211,7 +211,7 @@ def _decides(
         "model": [settings.latents, *settings.hidden],
         "optimiser": [settings.rate, settings.draws, schedule.batch],
         "epochs": [schedule.epochs, schedule.evaluate],
-        "method": [method.function, method.width],
+        "method": [method.function, method.width, method.start_sd],
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "seed": seed,
         "data": digest.hexdigest(),

@@ -11,6 +11,7 @@ from typing import Any
 import amortis
 from amortis._errors import ArgumentError
 from amortis.experiments.bnn.network import leaky_relu
+from amortis.experiments.settings import Statement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,7 @@ class BnnMethod:
         name: as in the tables.
         function: table, constant or mlp.
         width: hidden units of an mlp.
+        start_sd: spread of a table's entries at the start.
         mse: printed training error after the published schedule.
         epochs: printed epochs to the goal; NaN where it is never reached.
     """
@@ -28,13 +30,14 @@ class BnnMethod:
     name: str
     function: str
     width: int = 0
+    start_sd: float = 0.0
     mse: float = math.nan
     epochs: float = math.nan
 
     def inference(self) -> amortis.Table | amortis.Constant | amortis.MLP:
         """The inference function as an object; networks as in the code, without linear skip."""
         if self.function == "table":
-            return amortis.Table()
+            return amortis.Table(self.start_sd)
         if self.function == "constant":
             return amortis.Constant()
         return amortis.MLP(self.width, depth=2, skip=False, activation=leaky_relu)
@@ -84,6 +87,7 @@ class BnnSettings:
 
     Attributes:
         title: for people.
+        figures: of the paper.
         latents: dimensions of an image's code.
         hidden: widths of the decoder's hidden layers.
         rate: Adam's constant learning rate.
@@ -91,9 +95,11 @@ class BnnSettings:
         goal: mean squared error to which epochs are counted.
         methods: by name, in the order of the tables.
         schedules: by name.
+        statements: of the paper, and whether they hold.
     """
 
     title: str
+    figures: str
     latents: int
     hidden: tuple[int, ...]
     rate: float
@@ -101,6 +107,7 @@ class BnnSettings:
     goal: float
     methods: Mapping[str, BnnMethod]
     schedules: Mapping[str, BnnSchedule]
+    statements: tuple[Statement, ...]
 
     def schedule(self, name: str) -> BnnSchedule:
         """The schedule of that name.
@@ -133,13 +140,16 @@ def bnn_settings(content: Mapping[str, Any]) -> BnnSettings:
     methods = [BnnMethod(**table) for table in content["methods"]]
     schedules = {name: _schedule(name, table) for name, table in content["schedules"].items()}
     rest: dict[str, Any] = {
-        k: v for k, v in content.items() if k not in ("methods", "schedules", "hidden")
+        k: v
+        for k, v in content.items()
+        if k not in ("methods", "schedules", "hidden", "statements")
     }
     return BnnSettings(
         **rest,
         hidden=tuple(content["hidden"]),
         methods={method.name: method for method in methods},
         schedules=schedules,
+        statements=tuple(Statement(**each) for each in content.get("statements", ())),
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -44,13 +44,19 @@ Losses are in nats, total.
 """
 
 
-def write_page(path: Path, done: Sequence[Reproduced], command: str) -> None:
+def write_page(
+    path: Path,
+    done: Sequence[Reproduced],
+    command: str,
+    more: Callable[[Path], str] | None = None,
+) -> None:
     """Write the page, and the pictures beside it in `images`.
 
     Args:
         path: the Markdown file.
         done: experiments that were run; their pictures are copied from their folders.
         command: what made it, for the reader to repeat.
+        more: makes a part for the end of the page, given the folder of its pictures.
 
     Raises:
         ArgumentError: a file cannot be written.
@@ -65,6 +71,8 @@ def write_page(path: Path, done: Sequence[Reproduced], command: str) -> None:
             if previous is None or previous.experiment != settings.experiment:
                 parts.append(_heading(settings))
         parts.append(_section(one, images))
+    if more is not None:
+        parts.append(more(images))
     with replacing(path) as stream:
         stream.write(("\n\n".join(part.strip() for part in parts) + "\n").encode())
 
