@@ -37,7 +37,12 @@ from amortis import (
     load,
     save,
 )
-from amortis.export.choices import ACTIVATIONS, FAMILIES
+from amortis.export.choices import (
+    ACTIVATIONS,
+    FAMILIES,
+    function_from_plain,
+    function_to_plain,
+)
 from amortis.export.choices import FUNCTIONS as FUNCTIONS_KNOWN
 from amortis.families import AbstractFamily
 from amortis.inference_functions import AbstractInferenceFunction
@@ -311,3 +316,11 @@ def test_every_choice_of_the_front_door_is_known() -> None:
     for kind, known in ((AbstractFamily, FAMILIES), (AbstractInferenceFunction, FUNCTIONS_KNOWN)):
         there = {c.__name__: c for c in public if isinstance(c, type) and issubclass(c, kind)}
         assert there == dict(known)
+
+
+def test_where_a_table_started_is_kept_and_older_archives_do_not_say():
+    apart = function_to_plain(Table(start_sd=2.0))
+    assert apart == {"class": "Table", "start_sd": 2.0}
+    assert function_from_plain(apart) == Table(start_sd=2.0)
+    assert function_to_plain(Table()) == {"class": "Table"}
+    assert function_from_plain({"class": "Table"}) == Table()

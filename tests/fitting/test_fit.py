@@ -271,6 +271,12 @@ def test_wide_rows_and_many_locals_count_for_more(bound):
     assert isinstance(choose_method(many, MLP()), FreshDraws)
 
 
+def test_globals_with_factors_of_their_own_ask_for_draws(bound):
+    pca = dataclasses.replace(bound, size=1797, globals_={"W": (64, 8)}, locals_={"z": (8,)})
+    assert isinstance(choose_method(pca, MLP(), DiagonalNormal()), FreshDraws)
+    assert isinstance(choose_method(pca, MLP(), Point()), FixedDraws)
+
+
 def test_the_function_follows_from_the_verdict(bound):
     verdict = check(bound)
     assert isinstance(choose_inference(bound, verdict), MLP)
