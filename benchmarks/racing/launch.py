@@ -1,5 +1,6 @@
 """One run: a process of its own on one core, then its snapshots scored, then a small result."""
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -55,6 +56,7 @@ def one_run(
         "limit": limit,
         "cpu": cpu,
         "data": str(out / "data"),
+        "source": _source(who),
     }
     if result_path.exists():
         result = json.loads(result_path.read_text())
@@ -78,6 +80,14 @@ def one_run(
         result_path.write_text(json.dumps(result))
     shutil.rmtree(folder)
     return result
+
+
+def _source(who: Contestant) -> str:
+    """A digest of the code that runs: results of other code are not taken up again."""
+    ours = sorted((HERE.parent / "src" / "amortis").rglob("*.py")) if who.ours else []
+    files = [*ours, HERE / "racing" / "contestants" / f"{who.module}.py", HERE / "racing/clock.py"]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
+    return digest.hexdigest()[:16]
 
 
 def _contest(

@@ -14,17 +14,20 @@ NATS, SDS = 0.01, 0.1
 Run = dict[str, Any]
 
 
-def seconds_to_stay(seconds: list[float], reached: list[bool]) -> float:
-    """Seconds of the first snapshot from which on every snapshot reaches the goal.
+PATIENCE = 5
+"""Snapshots for which the goal has to be kept: who trains on at a constant rate may leave later."""
 
-    Infinity where the last one does not, or where there is none.
+
+def seconds_to_stay(seconds: list[float], reached: list[bool]) -> float:
+    """Seconds of the first snapshot that reaches the goal and is not the last to do so for a while.
+
+    It and the `PATIENCE` snapshots after it, or all that are left, reach the goal. Infinity where
+    there is none.
     """
-    first = math.inf
-    for at, good in zip(reversed(seconds), reversed(reached), strict=True):
-        if not good:
-            break
-        first = at
-    return first
+    for i, at in enumerate(seconds):
+        if all(reached[i : i + 1 + PATIENCE]):
+            return at
+    return math.inf
 
 
 def summarize(runs: list[Run], references: dict[str, Run], limit: float) -> dict[str, Any]:
@@ -111,7 +114,8 @@ def _measured(run: Run, target: float) -> dict[str, float]:
 def bars(rows: list[Run], limit: float) -> list[Run]:
     """Ratios of the best peer's seconds to ours, task by task, and their medians.
 
-    Where no peer reaches the goal within the limit, the ratio is at least the limit's.
+    Where no peer reaches the goal within the limit, the ratio is at least the limit's, if any peer
+    did run to it; peers that failed say nothing.
     """
     found: list[Run] = []
     for who in ("amortis A-VI", "amortis F-VI"):
@@ -120,10 +124,11 @@ def bars(rows: list[Run], limit: float) -> list[Run]:
             for task in dict.fromkeys(row["task"] for row in rows):
                 here = [row for row in rows if row["task"] == task]
                 ours = [row[kind] for row in here if row["who"] == who]
-                peers = [row[kind] for row in here if not row["ours"] and row[kind] is not None]
-                if not ours or len(ours) == len(here):
+                sound = [row for row in here if not row["ours"] and row["error"] is None]
+                peers = [row[kind] for row in sound if row[kind] is not None]
+                if not ours or not sound:
                     continue
-                bounds += [] if peers else [task]
+                bounds += [] if peers or ours[0] is None else [task]
                 ratios[task] = 0.0 if ours[0] is None else min(peers, default=limit) / ours[0]
             if ratios:
                 found.append(

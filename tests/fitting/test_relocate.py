@@ -1,16 +1,20 @@
 """Rows that are stuck in a poor mode find the better one; rows that are not stay where they are."""
 
 import dataclasses
+import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pytest
 
 import amortis
-from amortis import FixedDraws, FreshDraws
+from amortis import FixedDraws, FreshDraws, Status
 from amortis.experiments import nonlinear
 from amortis.experiments.comparison import Setting
+from amortis.fitting import relocate
 from amortis.fitting.relocate import unstuck
 
 ROWS = 400
@@ -62,3 +66,49 @@ def test_f_vi_ends_no_lower_than_the_refined_network(fitted, key):
     refined = amortis.refine(network, key=key)
     both = [fit.elbo(key=key, draws=1024).mean for fit in (fitted, refined)]
     assert both[0] > both[1] - 0.05
+
+
+def test_ctrl_c_in_a_pass_keeps_the_fit(fitted, key, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(relocate, "_relocated", interrupted)
+    found = unstuck(fitted, FixedDraws(), key=key)
+    assert found.status is Status.INTERRUPTED
+    assert found.variational is fitted.variational
+
+
+def test_the_history_counts_the_pass(fitted, key, monkeypatch):
+    high = np.argsort(fitted.local_moments()[0][:, 0])[-5:]
+    spoiled = with_rows_at(fitted, high, -10.0)
+    pass_itself = relocate._relocated
+
+    def slow(*given):
+        time.sleep(0.5)
+        return pass_itself(*given)
+
+    monkeypatch.setattr(relocate, "_relocated", slow)
+    found = unstuck(spoiled, FixedDraws(), key=key)
+    blocks = len(fitted.history.seconds)
+    between = found.history.seconds[blocks] - found.history.seconds[blocks - 1]
+    assert between >= 0.5
+
+
+def test_rows_with_several_locals_are_moved_too(key):
+    """x ~ N(z², 0.1²) by coordinate, z around 2: rows held at -2 are worse by 8 in each."""
+
+    def model(x):
+        with numpyro.plate("rows", x.shape[0]):
+            z = numpyro.sample("z", dist.Normal(2.0, 1.0).expand([3]).to_event(1))
+            numpyro.sample("x", dist.Normal(z**2, 0.1).to_event(1), obs=x)
+
+    x = np.full((40, 3), 4.0) + np.random.default_rng(0).normal(scale=0.1, size=(40, 3))
+    fit = amortis.fit(amortis.from_numpyro(model, x), key=key, inference=amortis.Table())
+    moved = np.array(fit.variational["locals"])
+    moved[[3, 7], :3] = -moved[[3, 7], :3]
+    spoiled = dataclasses.replace(
+        fit, variational={**fit.variational, "locals": jnp.asarray(moved)}
+    )
+    assert fit.elbo(key=key).mean - spoiled.elbo(key=key).mean > 40.0
+    found = np.asarray(unstuck(spoiled, FixedDraws(), key=key).local_moments()[0])
+    np.testing.assert_allclose(found, np.sqrt(x), atol=0.1)

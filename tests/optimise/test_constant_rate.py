@@ -87,6 +87,15 @@ def test_a_fit_by_minibatches_reaches_the_closed_form(standard_promotion):
     assert -0.1 < short < 0.01 * 400
 
 
+def test_a_rate_that_is_too_large_diverges_and_does_not_blame_the_start(standard_promotion):
+    x = np.random.default_rng(1).normal(scale=2.0, size=50)
+    bound = amortis.from_numpyro(linear.model, x, 1.0, 1.5)
+    method = ConstantRate(1e3, iterations=20)
+    fit = amortis.fit(bound, key=KEY, inference=amortis.Polynomial(1), optimiser=method)
+    assert fit.status is Status.DIVERGED
+    assert np.isfinite(fit.history.objective[0])
+
+
 @pytest.mark.parametrize(
     ("choices", "named"),
     [

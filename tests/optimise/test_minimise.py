@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from amortis import ArgumentError, FixedDraws, FreshDraws, Plateau, Status
-from amortis.optimise import minimise
+from amortis.optimise import minimise, minimise_in_turn
 from tests.optimise import toys
 from tests.optimise.toys import Toy
 
@@ -29,6 +29,32 @@ def test_a_bowl_is_minimised(name):
     np.testing.assert_allclose(outcome.parameters, [1.0, 1.0], atol=0.02)
     # Objectives are minus the loss, in total.
     np.testing.assert_allclose(outcome.history.objective[-1], -300.0, atol=0.5)
+
+
+def test_restarts_in_turn_keep_the_best_that_is_sound_and_know_their_time():
+    loss = Toy(toys.two_wells, 1)
+    outcome = minimise_in_turn(FixedDraws(), loss, starts([1.5], [-1.5], [1.4]), key=KEY)
+    np.testing.assert_allclose(outcome.parameters, [1.06], atol=0.01)
+    alone = minimise(FixedDraws(), loss, starts([1.5]), key=KEY)
+    np.testing.assert_array_equal(outcome.parameters, alone.parameters)
+    # The second well is worse, and a start where nothing is finite is never kept.
+    walled = minimise_in_turn(FixedDraws(), Toy(toys.walled, 1), starts([2.0], [0.5]), key=KEY)
+    np.testing.assert_allclose(walled.parameters, [1.0], atol=0.01)
+    assert walled.history.seconds[0] > 0
+
+
+def test_ctrl_c_in_a_later_restart_keeps_the_earlier_one():
+    seen = []
+
+    def monitor(progress, current):
+        seen.append(progress.iterations)
+        if len(seen) > 1 and progress.iterations <= seen[-2]:
+            raise KeyboardInterrupt
+
+    loss = Toy(toys.two_wells, 1)
+    outcome = minimise_in_turn(FixedDraws(), loss, starts([1.5], [-1.5]), key=KEY, monitor=monitor)
+    assert outcome.status is Status.INTERRUPTED
+    np.testing.assert_allclose(outcome.parameters, [1.06], atol=0.01)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -140,7 +140,9 @@ def _composed(
     fitted = _from_finite_start(loss, method, key, restarts, given.monitor)
     if inference.owns_rows and objective is None:
         stuck_key = numerics.forked(key, _STUCK)
-        fitted = unstuck(fitted, method, key=stuck_key, monitor=given.monitor)
+        fitted = unstuck(
+            fitted, method, key=stuck_key, gradient=given.gradient, monitor=given.monitor
+        )
     return dataclasses.replace(fitted, objective=objective)
 
 

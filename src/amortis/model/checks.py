@@ -138,7 +138,11 @@ def _evaluate(
 ) -> tuple[_Evaluated, _Evaluated]:
     """All rows, and those at the index if any, at all points, compiled as one function."""
     numbers = model.size * max(model.inputs.shape[1], len(z))
-    evaluate = _at_points if run_rarely(numbers) is None else _at_points_quickly
+    # A function of its own, so that the model is traced anew: what it closes over may have changed.
+    evaluate: Any = eqx.filter_jit(
+        lambda *given: _all_and_few(*given),
+        compiler_options=run_rarely(numbers),  # pyright: ignore
+    )
     chosen = None if index is None else jax.device_put(index)
     every, few = jax.device_get(evaluate(model, oracle, theta, z, chosen))
     return _Evaluated(*every), _Evaluated(*few)
@@ -162,11 +166,6 @@ def _all_and_few(
         return every, every
     few = {name: jnp.take(value, index, axis=0) for name, value in z.items()}
     return every, at(few, model.rows(index))
-
-
-# Compiled once for all data of a shape, since neither is made anew at every binding.
-_at_points = eqx.filter_jit(_all_and_few)
-_at_points_quickly: Any = eqx.filter_jit(_all_and_few, compiler_options=run_rarely(0))  # pyright: ignore
 
 
 def _compare_priors(

@@ -117,7 +117,12 @@ class ConstantRate(AbstractMethod):
             length,
         )
         if not finite:
-            return dataclasses.replace(state, status=Status.DIVERGED)
+            # The losses up to there are kept: a start that is finite is not what is to blame.
+            found = np.asarray(losses, np.float64)
+            sound = np.where(np.isfinite(found), found, np.nan)
+            return dataclasses.replace(
+                state, losses=sound[: max(_finite_steps(sound), 1)], status=Status.DIVERGED
+            )
         iterations = state.iterations + length
         return _ConstantState(
             walk=walk,
@@ -150,9 +155,16 @@ class ConstantRate(AbstractMethod):
         return _ADAM if self.optimizer is None else self.optimizer
 
 
+def _finite_steps(losses: Float[np.ndarray, "steps restarts"]) -> int:
+    """Steps before the first at which all restarts' losses are not numbers."""
+    bad = np.isnan(losses).all(axis=1)
+    return int(np.argmax(bad)) if bad.any() else len(losses)
+
+
 def _leader(state: _ConstantState) -> int:
     """The restart with the lowest loss of the last block."""
-    return int(np.argmin(state.losses.mean(axis=0)))
+    means = state.losses.mean(axis=0)
+    return int(np.argmin(np.where(np.isnan(means), np.inf, means)))
 
 
 @eqx.filter_jit

@@ -115,16 +115,22 @@ def minimise_in_turn(
         monitor: called after every block.
 
     Returns:
-        The outcome with the highest last objective; its history begins with the first restart.
+        Of those that did not diverge the outcome with the highest last objective; its history
+        begins with the first restart.
     """
     started = time.perf_counter()
     best: Outcome | None = None
     for start in apart(starts):
         before = time.perf_counter() - started
-        found = minimise(method, loss, start, key=key, monitor=monitor)
+        try:
+            found = minimise(method, loss, start, key=key, monitor=monitor)
+        except KeyboardInterrupt:
+            if best is None:
+                raise
+            return dataclasses.replace(best, status=Status.INTERRUPTED)
         history = dataclasses.replace(found.history, seconds=found.history.seconds + before)
         found = dataclasses.replace(found, history=history)
-        if best is None or _last(found) > _last(best):
+        if best is None or _rank(found) > _rank(best):
             best = found
         if found.status is Status.INTERRUPTED:
             return dataclasses.replace(best, status=Status.INTERRUPTED)
@@ -132,11 +138,11 @@ def minimise_in_turn(
     return best
 
 
-def _last(outcome: Outcome) -> float:
-    """The last objective; minus infinity where there is none."""
+def _rank(outcome: Outcome) -> tuple[bool, float]:
+    """Whether it is sound, and its last objective; minus infinity where there is none."""
     objective = outcome.history.objective
     last = float(objective[-1]) if len(objective) else -np.inf
-    return last if np.isfinite(last) else -np.inf
+    return outcome.status is not Status.DIVERGED, last if np.isfinite(last) else -np.inf
 
 
 def _history(records: list[tuple[float, Progress]]) -> History:
