@@ -70,7 +70,10 @@ def test_all_experiments_run_as_they_can_and_make_a_page(tmp_path, capsys, task)
     assert main([*arguments, "--out", str(tmp_path / "out"), "--page", str(page)]) == 0
     assert len(task.ran) == 5
     assert page.read_text(encoding="utf8").startswith("# The paper, reproduced")
-    assert "amortis reproduce paper --seeds 1 --only saw --page paper.md" in page.read_text("utf8")
+    assert (
+        "amortis reproduce paper --seeds 1 --seed 7 --only saw --page paper.md"
+        in page.read_text("utf8")
+    )
     found = json.loads((tmp_path / "out" / "tiny-code" / "summary.json").read_text())
     assert [row["seeds"] for row in found["rows"]] == [1] * 5
     assert "written: " in capsys.readouterr().out
@@ -118,3 +121,22 @@ def test_the_bayesian_neural_network_has_schedules_of_its_own(tmp_path, capsys, 
     monkeypatch.setenv("AMORTIS_DATA", str(tmp_path / "gone"))
     assert main(["reproduce", "BNN", "--out", out]) == 2
     assert "AMORTIS_DATA names" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["bnn", "--as", "code"], "--as is 'code' beside the experiment 'bnn'"),
+        (["bnn", "--only", "saw"], "--only is 'saw' beside the experiment 'bnn'"),
+        (["saw", "--seeds", "99999999999"], "--seeds is 99999999999; expected at most 10000"),
+        (["saw", "--page", "file/page.md"], "the folder of --page is 'file', which cannot be made"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_before_a_run(
+    arguments, line, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    assert main(["reproduce", *arguments]) == 2
+    assert line in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]

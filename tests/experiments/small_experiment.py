@@ -23,6 +23,10 @@ class SmallTask:
     ran: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     remark: str = "A remark."
 
+    @property
+    def printed(self) -> bool:
+        return True
+
     def rows(self, method: Method) -> int:
         return 20
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 import amortis
 from amortis._errors import ArgumentError, DataError
-from amortis.experiments.bnn import write_figures
+from amortis.experiments.bnn import one_fit, write_figures
 from amortis.experiments.bnn.fits import run_schedule
 from amortis.experiments.bnn.network import bnn, weight_shapes
 from amortis.experiments.bnn.pictures import Pictures, read_pictures
@@ -35,7 +35,7 @@ def pictures() -> Pictures:
     """Bars at one of four heights, brighter than images are, so that a code is worth its price."""
     generator = np.random.default_rng(7)
     images = np.full((50, SIDE, SIDE), 0.0, np.float32)
-    images[np.arange(50), generator.integers(0, SIDE, 50)] = 3.0
+    images[np.arange(50), generator.integers(0, SIDE, 50)] = 6.0
     rows = images.reshape(50, -1)
     return Pictures("bars", rows[:40], rows[40:], SIDE)
 
@@ -84,8 +84,8 @@ def test_a_function_of_the_image_reconstructs_better_than_one_factor_for_all(res
     # One factor for all can show the average image at best, whose error is the pixels' variance.
     variance = float(pictures().training.var(axis=0).mean())
     assert constant.training_mse[-1] > 0.9 * variance
-    assert amortized.training_mse[-1] < 0.35 * variance
-    assert amortized.held_out_mse[-1] < 0.7 * variance
+    assert amortized.training_mse[-1] < 0.1 * variance
+    assert amortized.held_out_mse[-1] < 0.1 * variance
     for one in runs.values():
         np.testing.assert_array_equal(one.epochs, [250, 500, 750, 1000])
         assert (np.diff(one.seconds) > 0).all()
@@ -94,11 +94,16 @@ def test_a_function_of_the_image_reconstructs_better_than_one_factor_for_all(res
     assert amortized.elbo[-1] > constant.elbo[-1]
 
 
-def test_the_errors_are_those_of_the_reconstructions_shown(result):
-    made, _ = result
+def test_the_errors_are_those_of_the_reconstructions(monkeypatch):
+    monkeypatch.setattr(one_fit, "SHOWN", 40)
+    short = dataclasses.replace(SCHEDULE, epochs=2, evaluate=1, methods=("A-VI, k = 64",))
+    made = run_schedule(TINY, short, pictures(), key=jax.random.key(1))
     one = made.runs["A-VI, k = 64"][0]
-    shown = np.square(one.training_shown - made.pictures.training[:8]).mean()
-    assert shown == pytest.approx(one.training_mse[-1], rel=0.6)
+    for shown, images, error in (
+        (one.training_shown, made.pictures.training, one.training_mse),
+        (one.held_out_shown, made.pictures.held_out, one.held_out_mse),
+    ):
+        assert np.square(shown - images).mean() == pytest.approx(error[-1], rel=1e-5)
 
 
 def test_finished_fits_are_taken_over_and_damaged_ones_are_made_again(result, capsys, monkeypatch):
@@ -156,7 +161,7 @@ def test_who_is_there_first(result):
     published = dataclasses.replace(SCHEDULE, printed=True, held_out=0)
     lines = comparisons(TINY, published, {"F-VI": slow, "A-VI, k = 64": fast})
     found = {(line.name, line.quantity): (line.reference, line.result) for line in lines}
-    assert found["A-VI, k = 64", "time to F-VI's last MSE, of F-VI's"] == (0.8, 0.5)
+    assert found["A-VI, k = 64", "time to F-VI's last MSE, of F-VI's"][1] == 0.5
     assert found["A-VI, k = 64", "epochs to MSE 0.03"] == (1821, 3.0)
     assert found["F-VI", "MSE"] == (0.0268, 0.04)
 

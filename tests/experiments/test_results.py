@@ -15,6 +15,13 @@ from amortis.experiments.settings import Expected, read_settings
 from tests.experiments.small_experiment import SETTINGS, SmallTask, campaign
 
 
+def test_too_few_successes_and_impossible_losses_differ() -> None:
+    expected = Expected(best=10.0, succeeded=0.9)
+    assert agreement(expected, [10.0, 10.0], succeeded=0.5) is Agreement.DIFFERS
+    assert agreement(expected, [10.0, 10.0], succeeded=0.9) is Agreement.AGREES
+    assert agreement(Expected(best=10.0), [9.0, 9.0], lowest=10.0) is Agreement.DIFFERS
+
+
 @pytest.fixture
 def run(tmp_path):
     task = SmallTask()
@@ -27,15 +34,19 @@ def run(tmp_path):
         (None, [1.0], Agreement.NONE),
         (Expected(best=10.0), [10.005, 10.005], Agreement.AGREES),
         (Expected(best=10.0), [10.1, 10.1], Agreement.DIFFERS),
-        (Expected(best=10.0), [10.1, 10.4], Agreement.AGREES),  # the seeds' own spread is 0.15
+        (Expected(best=10.0), [10.1, 10.4], Agreement.DIFFERS),  # our own spread is no excuse
         (Expected(best=10.0, median=10.2), [10.1, 10.1], Agreement.AGREES),
         (Expected(best=10.0, median=10.2), [10.0, 10.1, 10.1], Agreement.BETTER),
-        (Expected(best=10.0, median=10.0), [10.0, 10.0, 12.0, 12.0], Agreement.AGREES),
-        (Expected(best=10.0, median=10.05), [9.0, 11.0, 11.0], Agreement.AGREES),
+        (Expected(best=10.0, median=10.0), [10.0, 10.0, 12.0, 12.0], Agreement.DIFFERS),
+        (Expected(best=10.0, median=10.05), [9.0, 11.0, 11.0], Agreement.DIFFERS),
+        (Expected(best=10.0, worst=12.0), [10.5, 11.5, 11.9], Agreement.AGREES),
+        (Expected(best=10.0, worst=12.0), [10.5, 12.5, 12.9], Agreement.DIFFERS),
+        (Expected(best=553.05), [553.06] + 9 * [2933.5], Agreement.DIFFERS),
         (Expected(best=10.0), [9.0, 9.0], Agreement.BETTER),
         (Expected(best=10.0, rounding=2.0), [9.0, 9.0], Agreement.AGREES),
-        (Expected(best=10.0), [math.nan, math.nan], Agreement.NONE),
-        (Expected(best=10.0), [math.nan, 10.0], Agreement.AGREES),
+        (Expected(best=10.0), [math.nan, math.nan], Agreement.DIFFERS),
+        (Expected(best=10.0), [math.nan, math.nan, 10.0], Agreement.DIFFERS),
+        (Expected(best=10.0), [math.nan, 10.0, 10.0], Agreement.AGREES),
     ],
 )
 def test_agreement_is_by_best_and_median_within_the_spread(expected, losses, found) -> None:

@@ -22,11 +22,12 @@ _BLOCK_NUMBERS = 20_000_000
 """Numbers drawn at once where only some sites are kept."""
 
 
-def prepare_folder(path: Path) -> Path:
+def prepare_folder(path: Path, what: str = "--out") -> Path:
     """Make the folder for outputs, and refuse one that cannot be written before a fit is spent.
 
     Args:
         path: the folder; it and its parents are made if they are missing.
+        what: the option that names it.
 
     Returns:
         The same path.
@@ -36,14 +37,18 @@ def prepare_folder(path: Path) -> Path:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ArgumentError(
+            f"{what} is '{path}', which cannot be made: a file is in the way; name another folder"
+        ) from error
     except OSError as error:
         raise ArgumentError(
-            f"--out is '{path}', which cannot be made: {error.strerror or error}; name a folder "
+            f"{what} is '{path}', which cannot be made: {error.strerror or error}; name a folder "
             f"that can be written"
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise ArgumentError(
-            f"--out is '{path}', which cannot be written; name a folder that can be"
+            f"{what} is '{path}', which cannot be written; name a folder that can be"
         )
     return path
 

@@ -30,6 +30,8 @@ ALL = "paper"
 _BARS = 4
 """Fits shown at once; there are hundreds."""
 
+_MOST_SEEDS = 10_000
+
 
 def reproduce(
     experiment: Annotated[str, typer.Argument(help=f"{', '.join(TASKS)}, {BNN}; or {ALL}.")],
@@ -62,7 +64,12 @@ def reproduce(
     ] = None,
 ) -> int:
     """Run published experiments; a run that was interrupted goes on where it stopped."""
+    if seeds is not None and seeds > _MOST_SEEDS:
+        raise ArgumentError(f"--seeds is {seeds}; expected at most {_MOST_SEEDS}: ask for fewer")
+    if page is not None:
+        prepare_folder(page.parent, "the folder of --page")
     if experiment.strip().casefold() == BNN:
+        _refuse_for_images(as_, only)
         found = reproduce_bnn(schedule, seeds, seed, out)
         if found is not None and page is not None:
             command = f"amortis reproduce {BNN} --schedule {schedule} --page {page.name}"
@@ -103,6 +110,7 @@ def reproduce(
             images.append(fitted)
     if page is not None:
         given = {"as": as_, "schedule": schedule if schedule != "short" else None, "seeds": seeds}
+        given |= {"seed": seed or None}
         options = "".join(f" --{name} {value}" for name, value in given.items() if value)
         options += "".join(f" --only {name}" for name in only or ())
         command = f"amortis reproduce {experiment}{options} --page {page.name}"
@@ -110,6 +118,16 @@ def reproduce(
         write_page(page, done, command, more)
         typer.echo(f"\nwritten: {page}")
     return ExitCode.DONE
+
+
+def _refuse_for_images(as_: str | None, only: Sequence[str] | None) -> None:
+    """Options that mean nothing for the neural network: the paper and the code have one model."""
+    for option, value in (("--as", as_), ("--only", only[0] if only else None)):
+        if value is not None:
+            raise ArgumentError(
+                f"{option} is '{value}' beside the experiment '{BNN}', which has one model and one "
+                f"part; expected neither: leave it out"
+            )
 
 
 def _with_images(experiment: str, only: Sequence[str] | None) -> bool:

@@ -51,8 +51,9 @@ def reproduce_bnn(schedule: str, seeds: int | None, seed: int, out: Path) -> Don
         with progress_display(keep=_BARS) as display:
             result = run_bnn(
                 name,
-                key=jax.random.key(seed),
+                key=jax.random.key(0),
                 seeds=seeds,
+                first_seed=seed,
                 monitor_for=display.monitor_for,
                 out=folder,
             )

@@ -78,6 +78,9 @@ def reproduce(
     """
     require_pictures()
     settings = settings_of(experiment, setting)
+    folder = request.folder / f"{experiment}-{setting.value}"
+    if folder.exists() and not folder.is_dir():
+        raise ArgumentError(f"'{folder}' is a file; expected a folder or nothing: move it away")
     campaign = Campaign(
         settings, settings.plans[setting], request.schedule, request.seeds, request.first_seed
     )

@@ -1,6 +1,7 @@
 """The paper's saw-shaped time series: what one row cannot tell, two neighbouring rows can."""
 
 import dataclasses
+import importlib.util
 import math
 
 import jax.numpy as jnp
@@ -95,6 +96,11 @@ def simulate(setting: Setting, size: int, seed: int) -> Float[np.ndarray, " n"]:
     for n, noise in enumerate(generator.normal(scale=sd, size=size)):
         x[n + 1] = ALPHA * (theta + x[n]) + noise
     return x[1:]
+
+
+def has_authors_data(size: int) -> bool:
+    """Whether `simulate` gives the authors' own data at this size: PyTorch draws them."""
+    return size == 1000 and importlib.util.find_spec("torch") is not None
 
 
 def _authors_data(size: int) -> Float[np.ndarray, " n"] | None:

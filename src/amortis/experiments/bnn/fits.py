@@ -106,6 +106,7 @@ def run_bnn(
     *,
     key: RandomKey,
     seeds: int | None = None,
+    first_seed: int = 0,
     monitor_for: MonitorFor | None = None,
     data: Path | None = None,
     out: Path | None = None,
@@ -116,6 +117,7 @@ def run_bnn(
         schedule: name of the schedule.
         key: random key; a fit depends on it and on its own seed and method only.
         seeds: fits per method; by default what the schedule says.
+        first_seed: seed of the first fit.
         monitor_for: makes a monitor for each fit by its name.
         data: folder of the images.
         out: folder in which finished fits are kept.
@@ -128,7 +130,15 @@ def run_bnn(
     if seeds is not None:
         chosen = dataclasses.replace(chosen, seeds=seeds)
     pictures = read_pictures(chosen, data)
-    return run_schedule(settings, chosen, pictures, key=key, monitor_for=monitor_for, out=out)
+    return run_schedule(
+        settings,
+        chosen,
+        pictures,
+        key=key,
+        first_seed=first_seed,
+        monitor_for=monitor_for,
+        out=out,
+    )
 
 
 def run_schedule(
@@ -137,6 +147,7 @@ def run_schedule(
     pictures: Pictures,
     *,
     key: RandomKey,
+    first_seed: int = 0,
     monitor_for: MonitorFor | None = None,
     out: Path | None = None,
 ) -> BnnResult:
@@ -147,6 +158,7 @@ def run_schedule(
         schedule: which schedule.
         pictures: its images.
         key: random key.
+        first_seed: seed of the first fit.
         monitor_for: makes a monitor for each fit by its name.
         out: folder in which finished fits are kept.
 
@@ -156,7 +168,7 @@ def run_schedule(
     kept = KeptRuns(out, lambda line: print(line, file=sys.stderr))
     bound = _Bound(settings, pictures)
     found: dict[str, list[BnnRun]] = {name: [] for name in schedule.methods}
-    for seed in range(schedule.seeds):
+    for seed in range(first_seed, first_seed + schedule.seeds):
         for name in schedule.methods:
             method = settings.methods[name]
             label = f"bnn-{schedule.name}, {name}, seed {seed}"

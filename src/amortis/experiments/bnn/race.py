@@ -75,6 +75,8 @@ def _lines(
     epochs = method.epochs if schedule.printed else math.nan
     to_goal = _median(runs, lambda run: reached(run.epochs, run.training_mse, settings.goal))
     yield line(f"epochs to MSE {settings.goal:g}", epochs, to_goal, _never(to_goal))
+    compiled = _median(runs, lambda run: run.compile_seconds)
+    yield line("seconds of compilation and a first block", math.nan, compiled)
     if name == FACTORIZED or not factorized:
         return
     pairs = list(zip(runs, factorized, strict=False))
@@ -82,8 +84,10 @@ def _lines(
     by_seconds = [_share(a, b, lambda run: run.seconds) for a, b in pairs]
     for quantity, shares in (("epochs", by_epochs), ("time", by_seconds)):
         share = float(np.median(shares))
-        bar = _BAR if method.width > 1 and quantity == "time" else math.nan
-        yield line(f"{quantity} to F-VI's last MSE, of F-VI's", bar, share, _never(share))
+        bar = f"bar: at most {_BAR:g}" if method.width > 1 and quantity == "time" else ""
+        yield line(
+            f"{quantity} to F-VI's last MSE, of F-VI's", math.nan, share, _never(share) or bar
+        )
 
 
 def _share(run: BnnRun, factorized: BnnRun, times: Callable[[BnnRun], np.ndarray]) -> float:

@@ -223,7 +223,8 @@ def _row(
         for result in runs.values()
     ]
     rates = campaign.plan.rates[method.name]
-    printed = campaign.plan.expected.get(method.name)
+    # What was printed is for the authors' data.
+    printed = campaign.plan.expected.get(method.name) if task.printed else None
     expected = printed if arm.ours or arm.rate == rates[0] else None
     if printed is None:
         closed = task.best_loss(method)
@@ -237,7 +238,12 @@ def _row(
         losses=losses,
         convergence=tuple(convergence),
         seconds=float(np.median([result.seconds for result in runs.values()])),
-        agreement=agreement(expected, losses),
+        agreement=agreement(
+            expected,
+            losses,
+            succeeded=sum(run.succeeded for run in convergence) / len(convergence),
+            lowest=task.best_loss(method),
+        ),
     )
 
 
@@ -256,27 +262,42 @@ def _convergence(
     )
 
 
-def agreement(expected: Expected | None, losses: Sequence[float]) -> Agreement:
-    """Whether losses agree with printed ones: best and median, within the seeds' spread.
+def agreement(
+    expected: Expected | None,
+    losses: Sequence[float],
+    *,
+    succeeded: float = 1.0,
+    lowest: float | None = None,
+) -> Agreement:
+    """Whether losses agree with printed ones: best and median, within the printed seeds' spread.
 
-    The spread is the larger of the printed distance of median and best, that of the losses, and
-    what the printed value was rounded to.
+    The spread is the printed distance of median, or else of the worst, from the best, and what the
+    printed value was rounded to; that of our own seeds does not excuse them. Runs that failed count
+    as infinitely bad. Fewer successes than printed, and losses below what is possible, differ.
 
     Args:
         expected: the reference.
         losses: by seed, NaN for failed runs; nats, total.
+        succeeded: share of the seeds within 1 % of the target.
+        lowest: the lowest loss that is possible, if it is known.
     """
-    finite = sorted(loss for loss in losses if math.isfinite(loss))
-    if expected is None or math.isnan(expected.best) or not finite:
+    if expected is None or math.isnan(expected.best) or not losses:
         return Agreement.NONE
-    best, median = finite[0], float(np.median(finite))
-    printed = expected.median - expected.best
-    spread = max(median - best, expected.rounding, 0.0 if math.isnan(printed) else printed)
-    off = [best - expected.best]
-    off += [] if math.isnan(expected.median) else [median - expected.median]
-    if max(off) > spread:
+    ordered = [math.inf if math.isnan(loss) else loss for loss in losses]
+    best, median = min(ordered), _median(ordered)
+    if lowest is not None and best < lowest - expected.rounding:
         return Agreement.DIFFERS
-    lower = min(off) < -expected.rounding and max(off) <= expected.rounding
+    if not math.isnan(expected.succeeded) and succeeded < expected.succeeded:
+        return Agreement.DIFFERS
+    # Where only the best was printed, the median is held against it within the spread.
+    middle = next(v for v in (expected.median, expected.worst, expected.best) if not math.isnan(v))
+    spread = middle - expected.best + expected.rounding
+    off = best - expected.best, median - max(middle, expected.best + expected.rounding)
+    if off[0] > spread or off[1] > (0.0 if math.isnan(expected.median) else spread):
+        return Agreement.DIFFERS
+    against = [off[0]] + ([] if math.isnan(expected.median) else [median - expected.median])
+    higher = max(off[0], median - middle) > expected.rounding
+    lower = min(against) < -expected.rounding and not higher
     return Agreement.BETTER if lower else Agreement.AGREES
 
 

@@ -59,6 +59,11 @@ class Task(Protocol):
         """Which data these are, and what the loss leaves out; a sentence or two."""
         ...
 
+    @property
+    def printed(self) -> bool:
+        """Whether printed losses are for these data, or are made comparable with them."""
+        ...
+
     def rows(self, method: Method) -> int:
         """Number of data that a method is fitted to, for nats per datum."""
         ...

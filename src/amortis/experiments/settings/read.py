@@ -146,6 +146,8 @@ def _expected(table: SettingsTable) -> Expected:
         best=table.number("best", math.nan),
         median=table.number("median", math.nan),
         iterations=(iterations[0], iterations[1], iterations[2]),
+        worst=table.number("worst", math.nan),
+        succeeded=table.number("succeeded", math.nan),
         rounding=table.number("rounding", 0.01),
         failures=table.text("failures", ""),
         reason=table.text("reason", ""),

@@ -92,6 +92,8 @@ class Expected:
         median: median loss of the seeds, NaN where it was not printed.
         iterations: median iterations to 50, 10 and 1 % of the target; `NEVER`, or NaN where a
             number was not printed.
+        worst: highest loss of the seeds, NaN where it was not printed.
+        succeeded: printed share of seeds within 1 % of the target, NaN where it was not printed.
         rounding: how far a printed loss may be from what was computed, in nats.
         failures: what was printed on seeds that failed.
         reason: why our result differs, where it does; goes into the page.
@@ -100,6 +102,8 @@ class Expected:
     best: float = math.nan
     median: float = math.nan
     iterations: tuple[float, float, float] = (math.nan, math.nan, math.nan)
+    worst: float = math.nan
+    succeeded: float = math.nan
     rounding: float = 0.01
     failures: str = ""
     reason: str = ""

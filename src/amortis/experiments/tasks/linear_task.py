@@ -50,6 +50,10 @@ class LinearTask:
             "½ log 2π and N log σ."
         )
 
+    @property
+    def printed(self) -> bool:
+        return True
+
     def rows(self, method: Method) -> int:
         return len(self.x)
 

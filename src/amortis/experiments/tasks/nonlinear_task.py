@@ -43,12 +43,16 @@ class NonlinearTask:
             "The data are the authors' own (PyTorch, seed 1789)."
             if self.data.authors
             else "The data are drawn from the same law, not the authors' own, for which PyTorch is "
-            'needed: pip install "amortis[bench]".'
+            'needed (pip install "amortis[bench]"), so that printed losses are not compared.'
         )
         return (
             f"{origin} The loss is theirs: without the prior of θ, log sd(xₙ) and all ½ log 2π, by "
             f"quadrature."
         )
+
+    @property
+    def printed(self) -> bool:
+        return self.setting is Setting.PAPER or self.data.authors
 
     def rows(self, method: Method) -> int:
         return len(self.data.x)
