@@ -167,7 +167,7 @@ def table(result: dict[str, Any]) -> str:
         runs = [r for r in result["runs"] if (r["task"], r["method"]) == (task, method)]
         failed = sum(r["seconds"] is None for r in runs)
         asked = sum(r["run"] for r in runs)
-        cells = [f"{failed} of {len(runs)}" + ("" if asked == len(runs) else f" ({asked} run)")]
+        cells = [f"{failed - len(runs) + asked} of {asked}"]
         shorts = [r["short"] for r in runs if r["run"]]
         cells.append("not finite" if None in shorts else f"{max(shorts):.2g}")
         numbers = [

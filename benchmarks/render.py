@@ -130,7 +130,8 @@ Gaussian models whose factorized optimum is known in closed form; each case in a
 at most {limit:g} s a fit. F-VI is `Table()`; A-VI is what `fit` chooses. Warm is the time to come
 and stay within 0.01 nats per unit of the closed form; cold is binding, `check`, compilation and the
 whole fit to its own end. Memory is the peak of the process less what it held once the libraries
-were imported and the data read.
+were imported and the data read. One run per case: differences below a factor of 1.5 are noise. Warm
+leaves out binding and `check`, which the race counts as cold.
 
 {table}
 

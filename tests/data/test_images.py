@@ -245,3 +245,11 @@ def test_where_the_cache_is(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
     monkeypatch.setattr("sys.platform", "linux")
     assert cache_folder() == Path("/x/amortis")
+
+
+def test_what_was_fetched_is_read_without_asking_again(server):
+    once = fetched(server)
+    asked = list(server.asked)
+    again = fetched(server, download=False)
+    np.testing.assert_array_equal(again.pixels, once.pixels)
+    assert server.asked == asked

@@ -21,6 +21,9 @@ DownloadProgress = Callable[[str, int, int | None], None]
 """Called with a file's name, the bytes that have come and, where known, the bytes of all of it."""
 
 _CHUNK = 1 << 16
+_BUSY = (408, 429)
+"""Answers of a server that asks to come back: a timeout, too many requests."""
+
 _PAUSE = 0.5
 
 
@@ -156,7 +159,9 @@ def _opened(url: str, timeout: float) -> http.client.HTTPResponse:
         return urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
-        raise _Failure(f"answered {error.code} {error.reason}", error.code >= 500) from error
+        raise _Failure(
+            f"answered {error.code} {error.reason}", error.code >= 500 or error.code in _BUSY
+        ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _failure(error) from error
 

@@ -149,14 +149,16 @@ def load_images(
         found = _read(*paths)
         if folder is not None or len(found.pixels) >= at_least:
             return found
+    kept = (cache_folder() if cache is None else Path(cache)) / source.folders[0]
+    files = [PublishedFile(name, source.checksums[name]) for name in _names(part)]
     if not download:
+        if all((kept / file.name).is_file() for file in files):
+            return _read(*(kept / file.name for file in files))
         raise MissingFileError(
             f"no {_names(part)[0]} with {at_least} or more images of {source.title} below the "
             f"folder in {DATA_VARIABLE} ({os.environ.get(DATA_VARIABLE, 'not set')}); expected it "
             f"in one of {', '.join(source.folders)}: pass folder=, or allow download"
         )
-    kept = (cache_folder() if cache is None else Path(cache)) / source.folders[0]
-    files = [PublishedFile(name, source.checksums[name]) for name in _names(part)]
     places = source.mirrors if mirrors is None else mirrors
     return _read(*(fetch(file, kept, places, progress=progress) for file in files))
 

@@ -21,7 +21,8 @@ def forked(key: RandomKey, *place: int) -> RandomKey:
 
     Args:
         key: random key; a traced one is folded by JAX.
-        place: non-negative integers that name the purpose.
+        place: non-negative integers that name the purpose; trailing zeros name nothing, so that
+            `forked(key, 0)` is `forked(key)`.
 
     Returns:
         A key of the same kind.
