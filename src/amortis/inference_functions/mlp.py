@@ -59,7 +59,7 @@ class MLP(AbstractRowFunction):
         shapes = [*itertools.pairwise(sizes), (self.width,), (self.width, shape.outputs)]
         *weights, kinks, last = numerics.normals(key, shapes)
         layers = [
-            {"weight": w / math.sqrt(max(w.shape[0], 1)), "bias": numerics.zeros(w.shape[1])}
+            {"weight": w / math.sqrt(max(w.shape[0], 1)), "bias": numerics.zeros(key, w.shape[1])}
             for w in weights
         ]
         # Standardized inputs mostly lie in [-2, 2]; a gain of two and spread biases bend there.
@@ -71,10 +71,10 @@ class MLP(AbstractRowFunction):
         parameters: dict[str, Any] = {
             "layers": layers,
             "last": last / math.sqrt(self.width),
-            "bias": numerics.zeros(shape.outputs),
+            "bias": numerics.zeros(key, shape.outputs),
         }
         if self.skip:
-            parameters["skip"] = numerics.zeros(shape.columns, shape.outputs)
+            parameters["skip"] = numerics.zeros(key, shape.columns, shape.outputs)
         return numerics.on_device(parameters)
 
     def __call__(

@@ -48,14 +48,13 @@ class Polynomial(AbstractRowFunction):
         return True
 
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
-        del key  # starts at zero
         terms = math.comb(shape.columns + self.degree, self.degree)
         if terms > _MOST_TERMS:
             raise ArgumentError(
                 f"Polynomial(degree={self.degree}) of {shape.columns} columns has {terms} terms; "
                 f"expected at most {_MOST_TERMS}: lower the degree or use MLP()"
             )
-        return numerics.on_device(numerics.zeros(terms, shape.outputs))
+        return numerics.on_device(numerics.zeros(key, terms, shape.outputs))
 
     def __call__(
         self,

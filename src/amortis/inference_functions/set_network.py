@@ -82,17 +82,16 @@ class SetNetwork(AbstractInferenceFunction):
                 f"asks for {shape.outputs} numbers: use DiagonalNormal() for locals_"
             )
         numbers = shape.outputs // 2
-        parameters: dict[str, Any] = {"group": _linear(shape.columns, 2 * numbers)}
+        parameters: dict[str, Any] = {"group": _linear(key, shape.columns, 2 * numbers)}
         if _is_correlated(numbers):
             eye = np.eye(numbers, dtype=jnp.result_type(float))
             first = math.exp(0.5 * _FIRST_LOG_PRECISION) * eye
-            bias = np.concatenate([numerics.zeros(numbers), first.ravel()])
+            bias = np.concatenate([np.zeros(numbers, eye.dtype), first.ravel()])
             parameters["group"]["directions"] = eye
         else:
-            bias = numerics.zeros(2 * numbers)
-            bias[numbers:] = _FIRST_LOG_PRECISION
+            bias = np.repeat([0.0, _FIRST_LOG_PRECISION], numbers).astype(jnp.result_type(float))
         of_row = bias.shape[0]
-        parameters["row"] = _linear(shape.members, of_row) | {"bias": bias}
+        parameters["row"] = _linear(key, shape.members, of_row) | {"bias": bias}
         if self.width == 0:
             return numerics.on_device(parameters)
         pooled = 2 * numbers + self.width + shape.columns
@@ -100,7 +99,7 @@ class SetNetwork(AbstractInferenceFunction):
         features, pooling, last = numerics.normals(key, [*shapes, (self.width, shape.outputs)])
         more = {
             "features": _hidden(features),
-            "from_features": numerics.zeros(self.width, of_row),
+            "from_features": numerics.zeros(key, self.width, of_row),
             "pooled": _hidden(pooling),
             "last": 0.01 * last,
         }
@@ -176,8 +175,8 @@ def _correlated(
     return jnp.concatenate([mean, -0.5 * jnp.log(diagonal)], axis=1)
 
 
-def _linear(inputs: int, outputs: int) -> dict[str, Any]:
-    return {"weight": numerics.zeros(inputs, outputs), "bias": numerics.zeros(outputs)}
+def _linear(key: RandomKey, inputs: int, outputs: int) -> dict[str, Any]:
+    return {"weight": numerics.zeros(key, inputs, outputs), "bias": numerics.zeros(key, outputs)}
 
 
 def _hidden(normal: Any) -> dict[str, Any]:

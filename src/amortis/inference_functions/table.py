@@ -45,7 +45,7 @@ class Table(AbstractRowFunction):
 
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
         if self.start_sd == 0.0:
-            return numerics.on_device(numerics.zeros(shape.rows, shape.outputs))
+            return numerics.on_device(numerics.zeros(key, shape.rows, shape.outputs))
         (start,) = numerics.normals(key, [(shape.rows, shape.outputs)])
         return numerics.on_device(self.start_sd * start)
 

@@ -107,7 +107,7 @@ class Windowed(AbstractInferenceFunction):
             )
         return {
             "inner": self.inner.init(key, shape),
-            "edges": numerics.on_device(numerics.zeros(shape.edges, shape.outputs)),
+            "edges": numerics.on_device(numerics.zeros(key, shape.edges, shape.outputs)),
         }
 
     def __call__(

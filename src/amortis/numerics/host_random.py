@@ -75,8 +75,15 @@ def on_host(values: Float[HostOrTraced, "..."]) -> HostOrTraced:
     return values if isinstance(values, Tracer) else np.asarray(values)
 
 
-def zeros(*shape: int) -> np.ndarray:
-    """Zeros in the default floating point type, on the host."""
+def zeros(key: RandomKey, *shape: int) -> HostOrTraced:
+    """Zeros in the default floating point type, on the host.
+
+    Args:
+        key: with a traced one nothing is allocated: an archive may claim any size.
+        shape: of the array.
+    """
+    if isinstance(key, Tracer):
+        return jnp.zeros(shape)
     return np.zeros(shape, jnp.result_type(float))
 
 
