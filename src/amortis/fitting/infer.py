@@ -90,7 +90,7 @@ def bound_to(trained: Trained, model: LatentModel, held: bool) -> Fit:
         parts = dataclasses.replace(parts, edge=jnp.full_like(parts.edge, -1))
     bound = dataclasses.replace(
         guide,
-        contexts=guide.inference.context(guide.standardize(parts)),
+        contexts=guide.inference.context(guide.standardize.on_host(parts)),
         shape=dataclasses.replace(guide.shape, rows=model.size),
     )
     return Fit(model, bound, trained.variational, trained.status, trained.history, held)
