@@ -5,11 +5,12 @@ import math
 import pytest
 
 from amortis.experiments.comparison import Setting
+from amortis.experiments.results.agreement import Agreement, agreement
 from amortis.experiments.results.figures import colors, write_figures
 from amortis.experiments.results.files import write_files
 from amortis.experiments.results.page import write_page
 from amortis.experiments.results.reproduced import Reproduced
-from amortis.experiments.results.summary import Agreement, agreement, best_known, summarise
+from amortis.experiments.results.summary import best_known, summarise
 from amortis.experiments.runs import RunStore, run_campaign
 from amortis.experiments.settings import Expected, read_settings
 from tests.experiments.small_experiment import SETTINGS, SmallTask, campaign

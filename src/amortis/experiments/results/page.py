@@ -8,8 +8,9 @@ from pathlib import Path
 
 from amortis.data import replacing
 from amortis.experiments.comparison import Setting
+from amortis.experiments.results.agreement import Agreement
 from amortis.experiments.results.reproduced import Reproduced
-from amortis.experiments.results.summary import Agreement, Summary
+from amortis.experiments.results.summary import Summary
 from amortis.experiments.results.tables import (
     LOSS_COLUMNS,
     TIME_COLUMNS,

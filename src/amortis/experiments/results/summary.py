@@ -1,12 +1,17 @@
 """One row per method and arm: what its seeds gave, beside what was printed."""
 
 import dataclasses
-import enum
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
+from amortis.experiments.results.agreement import (
+    Agreement,
+    agreement,
+    median_of,
+    with_tolerance,
+)
 from amortis.experiments.runs import (
     Arm,
     Campaign,
@@ -27,15 +32,6 @@ _SMOOTHED = 10
 
 _CLOSED_FORM = 1e-4
 """Nats per datum that a fit may be off its closed form and agree with it."""
-
-
-class Agreement(enum.Enum):
-    """How a result stands to its reference."""
-
-    BETTER = "better"
-    AGREES = "agrees"
-    DIFFERS = "differs"
-    NONE = "–"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,17 +103,17 @@ class SummaryRow:
     def iterations(self) -> tuple[float, float, float]:
         """Medians of the iterations to 50, 10 and 1 %; infinity where most never arrive."""
         first, second, third = zip(*(run.code for run in self.convergence), strict=True)
-        return _median(first), _median(second), _median(third)
+        return median_of(first), median_of(second), median_of(third)
 
     @property
     def goal_iterations(self) -> float:
         """Median iterations by our rule."""
-        return _median([run.goal_iterations for run in self.convergence])
+        return median_of([run.goal_iterations for run in self.convergence])
 
     @property
     def goal_seconds(self) -> float:
         """Median seconds by our rule."""
-        return _median([run.goal_seconds for run in self.convergence])
+        return median_of([run.goal_seconds for run in self.convergence])
 
     @property
     def _finite(self) -> list[float]:
@@ -231,6 +227,7 @@ def _row(
         rounding = _CLOSED_FORM * task.rows(method)
         expected = None if closed is None else Expected(closed, rounding=rounding)
     losses = tuple(result.loss for result in runs.values())
+    expected = with_tolerance(expected, losses, task.rows(method))
     return SummaryRow(
         method=method,
         arm=arm,
@@ -242,7 +239,8 @@ def _row(
             expected,
             losses,
             succeeded=sum(run.succeeded for run in convergence) / len(convergence),
-            lowest=task.best_loss(method),
+            # Closed forms are of linear functions where networks can do better.
+            lowest=None if method.function == "mlp" else task.best_loss(method),
         ),
     )
 
@@ -260,52 +258,3 @@ def _convergence(
         goal_seconds=reached_for_good(path.seconds, path.losses, best, slack, window),
         succeeded=bool(result.loss - target <= TOLERANCES[-1] * abs(target)),
     )
-
-
-def agreement(
-    expected: Expected | None,
-    losses: Sequence[float],
-    *,
-    succeeded: float = 1.0,
-    lowest: float | None = None,
-) -> Agreement:
-    """Whether losses agree with printed ones: best and median, within the printed seeds' spread.
-
-    The spread is the printed distance of median, or else of the worst, from the best, and what the
-    printed value was rounded to; that of our own seeds does not excuse them. Runs that failed count
-    as infinitely bad. Fewer successes than printed, and losses below what is possible, differ.
-
-    Args:
-        expected: the reference.
-        losses: by seed, NaN for failed runs; nats, total.
-        succeeded: share of the seeds within 1 % of the target.
-        lowest: the lowest loss that is possible, if it is known.
-    """
-    if expected is None or math.isnan(expected.best) or not losses:
-        return Agreement.NONE
-    ordered = [math.inf if math.isnan(loss) else loss for loss in losses]
-    best, median = min(ordered), _median(ordered)
-    if lowest is not None and best < lowest - expected.rounding:
-        return Agreement.DIFFERS
-    if not math.isnan(expected.succeeded) and succeeded < expected.succeeded:
-        return Agreement.DIFFERS
-    # Where only the best was printed, the median is held against it within the spread.
-    middle = next(v for v in (expected.median, expected.worst, expected.best) if not math.isnan(v))
-    spread = middle - expected.best + expected.rounding
-    off = best - expected.best, median - max(middle, expected.best + expected.rounding)
-    if off[0] > spread or off[1] > (0.0 if math.isnan(expected.median) else spread):
-        return Agreement.DIFFERS
-    against = [off[0]] + ([] if math.isnan(expected.median) else [median - expected.median])
-    higher = max(off[0], median - middle) > expected.rounding
-    lower = min(against) < -expected.rounding and not higher
-    return Agreement.BETTER if lower else Agreement.AGREES
-
-
-def _median(values: Sequence[float]) -> float:
-    """The median, counting what never arrives as infinity."""
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    if len(ordered) % 2:
-        return ordered[middle]
-    low, high = ordered[middle - 1 : middle + 1]
-    return math.inf if math.isinf(high) else 0.5 * (low + high)

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from amortis.experiments.results.summary import Agreement, Summary, SummaryRow
+from amortis.experiments.results.agreement import Agreement
+from amortis.experiments.results.summary import Summary, SummaryRow
 from amortis.report import Cell, Column
 
 LOSS_COLUMNS = (
