@@ -64,25 +64,46 @@ def reproduce(
     ] = None,
 ) -> int:
     """Run published experiments; a run that was interrupted goes on where it stopped."""
-    if seeds is not None and seeds > _MOST_SEEDS:
-        raise ArgumentError(f"--seeds is {seeds}; expected at most {_MOST_SEEDS}: ask for fewer")
+    _require_seeds(seeds, seed)
     if page is not None:
         prepare_folder(page.parent, "the folder of --page")
-    if experiment.strip().casefold() == BNN:
+    alone = experiment.strip().casefold() == BNN
+    if alone:
         _refuse_for_images(as_, only)
-        found = reproduce_bnn(schedule, seeds, seed, out)
-        if found is not None and page is not None:
-            command = f"amortis reproduce {BNN} --schedule {schedule} --page {page.name}"
-            write_page(page, [], command, functools.partial(page_section, [found]))
-            typer.echo(f"\nwritten: {page}")
-        return ExitCode.INTERRUPTED if found is None else ExitCode.DONE
-    wanted = _wanted(experiment, as_, only)
-    if seeds is not None:
-        require_at_least("--seeds", seeds, 1, "leave it out for what the settings say")
+        done, images = [], _images([schedule], seeds, seed, out)
+    else:
+        wanted = _wanted(experiment, as_, only)
+        schedules = {name.value: name for name in ScheduleName}
+        chosen = schedules[_choice("--schedule", schedule, schedules)]
+        done = _run(wanted, Request(prepare_folder(out), chosen, seeds, seed))
+        # Both data sets at the short schedule; the published one has its own.
+        each = ["short", "mnist"] if schedule == "short" else [schedule]
+        asked = _with_images(experiment, only) and done is not None
+        images = _images(each, seeds, seed, out) if asked else []
+    if done is None or images is None:
+        return ExitCode.INTERRUPTED
+    if page is not None:
+        plain = schedule if alone or schedule != "short" else None
+        given = {"as": as_, "schedule": plain, "seeds": seeds, "seed": seed or None}
+        options = "".join(f" --{name} {value}" for name, value in given.items() if value)
+        options += "".join(f" --only {name}" for name in only or ())
+        command = f"amortis reproduce {experiment}{options} --page {page.name}"
+        write_page(page, done, command, functools.partial(page_section, images) if images else None)
+        typer.echo(f"\nwritten: {page}")
+    return ExitCode.DONE
+
+
+def _require_seeds(seeds: int | None, seed: int) -> None:
     require_at_least("--seed", seed, 0, "leave it out for 0")
-    schedules = {name.value: name for name in ScheduleName}
-    chosen = _choice("--schedule", schedule, schedules)
-    request = Request(prepare_folder(out), schedules[chosen], seeds, seed)
+    if seeds is None:
+        return
+    require_at_least("--seeds", seeds, 1, "leave it out for what the settings say")
+    if seeds > _MOST_SEEDS:
+        raise ArgumentError(f"--seeds is {seeds}; expected at most {_MOST_SEEDS}: ask for fewer")
+
+
+def _run(wanted: Sequence[tuple[str, Setting]], request: Request) -> list[Reproduced] | None:
+    """All that is wanted, one after the other; None where it was interrupted."""
     for name, setting in wanted:
         settings_of(name, setting)  # refused before anything is run
     done: list[Reproduced] = []
@@ -95,29 +116,23 @@ def reproduce(
         except KeyboardInterrupt:
             _tell(
                 f"interrupted at {name} as the {setting.value} has it; what is finished is in "
-                f"'{out}': the same command goes on from there"
+                f"'{request.folder}': the same command goes on from there"
             )
-            return ExitCode.INTERRUPTED
+            return None
         _show(found)
         done.append(found)
+    return done
+
+
+def _images(schedules: Sequence[str], seeds: int | None, seed: int, out: Path) -> list[Done] | None:
+    """The neural network at some schedules; None where it was interrupted."""
     images: list[Done] = []
-    if _with_images(experiment, only):
-        # Both data sets at the short schedule; the published one has its own.
-        for each in ("short", "mnist") if schedule == "short" else (schedule,):
-            fitted = reproduce_bnn(each, seeds, seed, out)
-            if fitted is None:
-                return ExitCode.INTERRUPTED
-            images.append(fitted)
-    if page is not None:
-        given = {"as": as_, "schedule": schedule if schedule != "short" else None, "seeds": seeds}
-        given |= {"seed": seed or None}
-        options = "".join(f" --{name} {value}" for name, value in given.items() if value)
-        options += "".join(f" --only {name}" for name in only or ())
-        command = f"amortis reproduce {experiment}{options} --page {page.name}"
-        more = functools.partial(page_section, images) if images else None
-        write_page(page, done, command, more)
-        typer.echo(f"\nwritten: {page}")
-    return ExitCode.DONE
+    for schedule in schedules:
+        fitted = reproduce_bnn(schedule, seeds, seed, out)
+        if fitted is None:
+            return None
+        images.append(fitted)
+    return images
 
 
 def _refuse_for_images(as_: str | None, only: Sequence[str] | None) -> None:

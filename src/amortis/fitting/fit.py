@@ -74,8 +74,7 @@ def fit(
         globals_: the factor of the globals; by default `DiagonalNormal()`; `Point()` for
             variational EM.
         locals_: the factor of one row's locals; by default `DiagonalNormal()`.
-        optimiser: `FixedDraws(...)` or `FreshDraws(...)`, by default chosen from the sizes; or
-            `ConstantRate(...)`, which chooses nothing and reproduces what others ran.
+        optimiser: `FixedDraws()` or `FreshDraws()`, by default as the sizes say; `ConstantRate()`.
         gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
         objective: `SemiAmortized(...)` trains the function to be a good start for steps of each
             row's own; by default the ELBO of the function's output.
