@@ -50,7 +50,7 @@ three random points. Snapshots of q are taken off the clock.
 
 Cold counts from the launch of the process: imports, binding, compilation (PyTensor may keep its
 cache of compiled code, JAX keeps none). Warm counts from the start of training with everything
-compiled. The first goal is to come and stay within 0.01 nats per unit (row, step, county, person,
+compiled. The first goal is to come within, and stay for five snapshots more, 0.01 nats per unit (row, step, county, person,
 image) of the best known ELBO of the factorized family, the second to come and stay within 0.1
 posterior sd of the exact or NUTS means in every global (of PPCA without the loadings, which are
 known up to a rotation). NUTS has no ELBO. Lines are what a user writes, model included; peak is
