@@ -149,6 +149,19 @@ memory that does grow is about three times the data: on the device, as inputs, a
 ![Warm seconds and memory against rows, dimensions and group size](images/growth.png)
 """
 
+NETWORK = """
+## A step of the Bayesian neural network
+
+`cd benchmarks && ../.venv/bin/python bnn_speed.py --threads 1` — milliseconds of one step of the
+paper's algorithm (Adam, one draw, batches of 1000 of {rows} images, 283 920 weights), medians, one
+thread each, beside the same step in eager PyTorch; "all rows" moves the table's Adam over all rows
+as the authors' code does.
+
+| method | who | ms per step |
+|---|---|---|
+{table}
+"""
+
 PROFILE = """
 ## Where the time goes
 
@@ -320,6 +333,14 @@ def _costs() -> str:
             minibatches=growth.minibatches(found),
             limit=found["limit"],
         )
+    if (RESULTS / "bnn_speed.json").exists():
+        found = _read("bnn_speed.json")
+        names = {"fvi": "F-VI", "avi": "A-VI, k = 64"}
+        lines = [
+            f"| {names[m['method']]} | {m['contestant']} | {m['ms_per_iteration']:.1f} |"
+            for m in found["measured"]
+        ]
+        sections += NETWORK.format(rows=found["rows"], table="\n".join(lines))
     if (RESULTS / "profile_fit.json").exists():
         found = _read("profile_fit.json")
         parts = ("cold", "warm", "again", "functions", "cached")
