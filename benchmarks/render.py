@@ -154,8 +154,8 @@ NETWORK = """
 
 `cd benchmarks && ../.venv/bin/python bnn_speed.py --threads 1` — milliseconds of one step of the
 paper's algorithm (Adam, one draw, batches of 1000 of {rows} images, 283 920 weights), medians, one
-thread each, beside the same step in eager PyTorch; "all rows" moves the table's Adam over all rows
-as the authors' code does.
+thread each, beside the same step in eager PyTorch; "all rows" has the factors of all rows in every
+step, and those of the batch in the likelihood.
 
 | method | who | ms per step |
 |---|---|---|
