@@ -29,8 +29,8 @@ The environment is `make bench-env`.
 `cd benchmarks && ../.venv/bin/python bars.py` — 20 seeds each for the linear and nonlinear
 models (N = 10 000), five for the digits. "Best known" is the best ELBO of all seeds, widths and
 F-VI; ELBOs are exact (linear, digits) or by Gauss-Hermite with 64 × 5 nodes (nonlinear), never
-sampled. The rows on the data as the code has them are older than F-VI's leaving of poor modes, with
-which the best known is about 165 nats (0.0165 per datum) higher there: see [paper.md](paper.md).
+sampled. On the data as the code has them F-VI leaves poor modes in which
+networks stay: see [paper.md](paper.md).
 
 {bars}
 
