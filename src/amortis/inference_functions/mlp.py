@@ -18,11 +18,14 @@ from amortis.inference_functions.interface import AbstractRowFunction, FunctionS
 class MLP(AbstractRowFunction):
     r"""A multilayer perceptron plus a linear map of the standardized context.
 
-    $f_\phi(w) = A w + b + W_{L+1} h_L$, $h_l = a(W_l h_{l-1} + b_l)$, $h_0 = w$.
+    $f_\phi(w) = A h_0 + b + W_{L+1} h_L$, $h_l = a(W_l h_{l-1} + b_l)$, $h_0 = w / \sqrt D$ for a
+    standardized context of D columns.
 
-    The linear skip makes linear-Gaussian models close exactly at any width. The smooth activation
-    suits second-order optimisers. The first layer's kinks are spread over the standardized context,
-    so that one input can be resolved by narrow networks.
+    Divided by $\sqrt D$, a step of Adam moves the outputs of many columns about as much as those of
+    one; without it steps of 0.01 blow up on images. The linear skip makes linear-Gaussian models
+    close exactly at any width. The smooth activation suits second-order optimisers. The first
+    layer's kinks are spread over the standardized context, so that one input can be resolved by
+    narrow networks.
 
     Attributes:
         width: units in each hidden layer, at least one.
@@ -59,17 +62,14 @@ class MLP(AbstractRowFunction):
         shapes = [*itertools.pairwise(sizes), (self.width,), (self.width, shape.outputs)]
         *weights, kinks, last = numerics.normals(key, shapes)
         layers = [
-            {"weight": w / math.sqrt(max(w.shape[0], 1)), "bias": numerics.zeros(key, w.shape[1])}
-            for w in weights
+            {"weight": w / math.sqrt(w.shape[0]), "bias": numerics.zeros(key, w.shape[1])}
+            for w in weights[1:]
         ]
         # Standardized inputs mostly lie in [-2, 2]; a gain of two and spread biases bend there.
-        layers[0] = {
-            "weight": 2.0 * layers[0]["weight"],
-            "bias": 4.0 * numerics.uniform_of(kinks) - 2.0,
-        }
+        first = {"weight": 2.0 * weights[0], "bias": 4.0 * numerics.uniform_of(kinks) - 2.0}
         last = 0.1 * last
         parameters: dict[str, Any] = {
-            "layers": layers,
+            "layers": [first, *layers],
             "last": last / math.sqrt(self.width),
             "bias": numerics.zeros(key, shape.outputs),
         }
@@ -83,8 +83,9 @@ class MLP(AbstractRowFunction):
         context: Float[Array, "batch columns"],
         index: RowIndex | None,
     ) -> Float[Array, "batch outputs"]:
-        hidden = context
+        scaled = context / math.sqrt(max(context.shape[1], 1))
+        hidden = scaled
         for layer in parameters["layers"]:
             hidden = self.activation(hidden @ layer["weight"] + layer["bias"])
         outputs = hidden @ parameters["last"] + parameters["bias"]
-        return outputs + context @ parameters["skip"] if self.skip else outputs
+        return outputs + scaled @ parameters["skip"] if self.skip else outputs

@@ -16,8 +16,9 @@ from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
 from amortis.optimise.lbfgs import LBFGSState
 from amortis.optimise.status import Status
 
-_BLOCK = 12
-"""Evaluations between two looks from the host; a look costs about as much as a small evaluation."""
+_FIRST_BLOCK, _BLOCK = 4, 12
+"""Evaluations before the first look from the host, and between two looks. The first comes early,
+since a fit of a Gaussian model is all but there by then, but is no ground for a judgement."""
 
 _FIRST_SLACK = 5.0
 """The first draws are few: settling on them to the last digit would be lost with the next ones."""
@@ -130,8 +131,15 @@ class FixedDraws(AbstractMethod):
 
     def step(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
         count = jnp.asarray(-(-state.draws // state.chunk))
+        length = _FIRST_BLOCK if state.evaluations == 0 else _BLOCK
         search, looked = advance(
-            loss, state.search, state.noise, count, state.starts, state.chunk, _BLOCK
+            loss,
+            state.search,
+            state.noise,
+            count,
+            state.starts,
+            state.chunk,
+            jnp.asarray(length),
         )
         after, before = np.asarray(search.value), np.asarray(looked.before)
         leader = int(np.argmin(after))
@@ -147,15 +155,16 @@ class FixedDraws(AbstractMethod):
             objective=-float(after[leader]),
             decrease=float(before[leader] - after[leader]),
             measured=float(before[state.leader]) if first_look else state.measured,
-            evaluations=state.evaluations + _BLOCK,
-            level_evaluations=state.level_evaluations + _BLOCK,
+            evaluations=state.evaluations + length,
+            level_evaluations=state.level_evaluations + length,
         )
         enough = _settled_decrease(loss.size, self.tolerance) * (
             _FIRST_SLACK if state.previous is None else 1.0
         )
         shift, change = (float(np.asarray(values)[leader]) for values in looked.unsettled)
         still = shift <= 0.5 * self.mean_tolerance and change <= 0.5 * self.sd_tolerance
-        if (state.decrease <= enough and still) or bool(np.asarray(search.stalled)[leader]):
+        judged = length == _BLOCK and state.decrease <= enough and still
+        if judged or bool(np.asarray(search.stalled)[leader]):
             return self._compare(loss, state)
         if state.level_evaluations >= self.evaluations:
             return dataclasses.replace(state, status=Status.ITERATIONS_EXHAUSTED)

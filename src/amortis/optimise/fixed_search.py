@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from amortis._types import Parameters
 from amortis.optimise.interface import StochasticLoss
@@ -87,7 +87,7 @@ def advance(
     count: Array,
     starts: Parameters,
     chunk: int,
-    length: int,
+    length: Int[Array, ""],
 ) -> tuple[LBFGSState, Looked]:
     """Advance all restarts by `length` evaluations.
 
@@ -101,7 +101,7 @@ def advance(
         count: number of chunks in use.
         starts: starting parameters, for their shapes.
         chunk: draws per chunk.
-        length: number of evaluations.
+        length: number of evaluations; an array, since blocks of other lengths are the same code.
 
     Returns:
         The states after them, and what the host looks at.

@@ -14,10 +14,10 @@ from amortis._types import Parameters, RandomKey
 from amortis.optimise.batches import Epochs, seed_of
 from amortis.optimise.fresh_walk import Walk, advance_walk, at_new_rate, first_walk
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
+from amortis.optimise.ladder import next_rate
 from amortis.optimise.status import Status
 from amortis.optimise.stopping import Plateau
 
-_RATES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 _ADAM = optax.chain(optax.scale_by_adam(), optax.scale(-1.0))
 """Made once: a transformation is a set of closures, and new ones would compile everything again."""
 
@@ -52,7 +52,7 @@ class _FreshState:
     kept_loss: float
     first_loss: float
     settled: "_Settled | None"
-    ladder: tuple[float, ...]
+    choosing: bool
     trials: "tuple[_FreshState, ...]"
     status: Status | None
 
@@ -69,7 +69,8 @@ class _Settled:
 class FreshDraws(AbstractMethod):
     r"""New draws, and a new minibatch, at every step, with any optax transformation.
 
-    The first learning rate is the best of a short ladder, tried on common draws. It stays until
+    The first learning rate is the best of a ladder, climbed from its middle on common draws for as
+    long as the next rung is better. It stays until
     `plateau` says that the loss has settled, is then divided by four, and so on, until a settled
     rate neither improves on the one before nor moves what is watched (the globals). What is
     returned is a weighted average of the last rate's iterates, which has less noise than any of
@@ -79,7 +80,7 @@ class FreshDraws(AbstractMethod):
 
     Attributes:
         draws: draws per step, antithetic in pairs.
-        batch: rows per step; by default all up to 2048 rows, else about 1024,
+        batch: rows per step; by default all up to 1024 rows, else about 1024,
             chosen so that hardly any row sits an epoch out.
         optimizer: an optax transformation with its own step size, which `FreshDraws` only scales
             down; by default Adam with the rate chosen as above.
@@ -128,7 +129,7 @@ class FreshDraws(AbstractMethod):
             kept_loss=np.inf,
             first_loss=np.inf,
             settled=None,
-            ladder=(),
+            choosing=False,
             trials=(),
             status=None,
         )
@@ -137,10 +138,10 @@ class FreshDraws(AbstractMethod):
         if self.rate is not None or self.iterations < _LADDER_ITERATIONS:
             rate = _UNTRIED_RATE if self.rate is None else self.rate
             return dataclasses.replace(state, rate=rate, first_rate=rate)
-        return dataclasses.replace(state, ladder=_RATES)
+        return dataclasses.replace(state, choosing=True)
 
     def step(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
-        if state.ladder:
+        if state.choosing:
             return self._try_rate(loss, state)
         state = self._block(loss, state)
         if int(np.min(state.walk.rollbacks)) >= _MOST_ROLLBACKS:
@@ -183,7 +184,7 @@ class FreshDraws(AbstractMethod):
     def _batch(self, size: int) -> int:
         if self.batch is not None:
             return min(self.batch, size)
-        return size if size <= 2048 else size // -(-size // 1024)
+        return size if size <= 1024 else size // -(-size // 1024)
 
     def _block(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
         """A whole number of epochs where they are short, else a fixed number of steps."""
@@ -225,18 +226,18 @@ class FreshDraws(AbstractMethod):
 
     def _try_rate(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
         """Try the next rate on the same draws and rows; after the last, go on from the best."""
-        rate, *rest = state.ladder
-        start = state.trials[0] if state.trials else state
-        trial = dataclasses.replace(start, rate=rate, first_rate=rate, ladder=(), trials=())
+        start, *before = state.trials or (dataclasses.replace(state, choosing=False),)
+        rate = next_rate({t.rate: _last_loss(t) for t in before})
+        assert rate is not None  # else the choice was made
+        trial = dataclasses.replace(start, rate=rate, first_rate=rate)
         for _ in range(_TRIAL_BLOCKS):
             trial = self._block(loss, trial)
-        tried = (state if state.trials else dataclasses.replace(state, ladder=()),)
-        trials = (state.trials or tried) + (trial,)
-        best = min(trials[1:], key=lambda t: float(np.min(t.trace[-1])))
-        spent = sum(t.iterations for t in trials[1:])
-        if rest:
-            return dataclasses.replace(best, iterations=spent, ladder=tuple(rest), trials=trials)
-        return dataclasses.replace(best, iterations=spent)
+        tried = [*before, trial]
+        best = min(tried, key=_last_loss)
+        spent = sum(t.iterations for t in tried)
+        if next_rate({t.rate: _last_loss(t) for t in tried}) is None:
+            return dataclasses.replace(best, iterations=spent)
+        return dataclasses.replace(best, iterations=spent, choosing=True, trials=(start, *tried))
 
     def _blown_up(self, state: _FreshState, trace: Float[np.ndarray, " blocks"]) -> bool:
         """Whether the loss is back where it all began, and by more than the noise of a block."""
@@ -268,6 +269,10 @@ class FreshDraws(AbstractMethod):
         return dataclasses.replace(
             state, walk=at_new_rate(walk), rate=state.rate * _DECAY, trace=state.trace[:0]
         )
+
+
+def _last_loss(trial: _FreshState) -> float:
+    return float(np.min(trial.trace[-1]))
 
 
 def _at_rest(before: _Settled, after: _Settled) -> bool:
