@@ -1,8 +1,8 @@
 """The race's one evaluator: the ELBO of any Gaussian q on the unconstrained scale, in 64 bit.
 
 Closed form for factorized q of linear, saw, radon and PPCA, Gauss-Hermite in z for the nonlinear
-model, 16 antithetic draws layer by layer for the likelihood of the neural network, and 1024
-antithetic draws, the same for everybody, for IRT and for q with a covariance.
+model, 32 antithetic draws layer by layer for the likelihood of the neural network (in 32 bit), and
+1024 antithetic draws, the same for everybody, for IRT and for q with a covariance.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ def elbo(task: Task, data: dict[str, Any], q: Gaussian) -> tuple[float, float]:
         if q.factor is None and task.name in _CLOSED:
             m, v = task.split(q.mean), task.split(np.square(q.sd))
             value, error = _CLOSED[task.name](m, v, data), 0.0
-        elif task.name == "bnn":
+        elif q.factor is None and task.name == "bnn":
             value, error = _bnn(task.split(q.mean), task.split(np.square(q.sd)), data)
         else:
             value, error = _by_draws(task, data, q)

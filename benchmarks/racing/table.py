@@ -54,7 +54,11 @@ def _task(result: dict[str, Any], name: str) -> str:
         times += [
             _seconds(row[key], missed) if compared else "" for key in ("warm_means", "cold_means")
         ]
-        short = "" if row["short"] is None else f"{row['short']:.4f}"
+        short = (
+            ""
+            if row["short"] is None
+            else f"{row['short']:{'.4f' if row['short'] < 1e4 else '.2g'}}"
+        )
         rate = "" if row["rate"] is None else f"{row['rate']:g}"
         peak = "" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
         lines.append(
@@ -74,13 +78,13 @@ def _caption(reference: dict[str, Any], goal: Goal) -> str:
         best = reference.get("goal")
         whose = "none has any" if best is None else f"{reference['best_peer']}: {best:.0f} nats"
         return (
-            f"Nobody comes near the optimum in this time: the first goal is {goal.value} ({whose}), "
-            f"and there is no second. Best ELBO of all runs {reference['best_known']:.0f} nats."
+            f"Nobody comes near the optimum in time: the first goal is {goal.value} ({whose}); "
+            f"there is no second. Best ELBO of all runs {reference['best_known']:.0f} nats."
         )
     off = reference["off"]
     return (
-        f"Best known ELBO of the factorized family {reference['best_known']:.2f} nats; means of the "
-        f"globals from {reference['how']}; the factorized optimum's own are {off:.2g} sd off"
+        f"Best known ELBO of the factorized family {reference['best_known']:.2f} nats; means of "
+        f"the globals from {reference['how']}; the factorized optimum's own are {off:.2g} sd off"
         + (", so that the second goal is out of its reach." if off > 0.1 else ".")
     )
 
@@ -105,8 +109,8 @@ def plot(result: dict[str, Any], path: Path) -> None:
     for axis in axes.flat[len(tasks) :]:
         axis.axis("off")
     figure.supxlabel(
-        "seconds to within 0.01 nats per unit of the best ELBO, or to the best that any peer has at "
-        "its end (neural network): filled warm, open cold",
+        "seconds to within 0.01 nats per unit of the best ELBO, for the neural network to the best "
+        "that any peer has at the end of its time: filled warm, open cold",
         fontsize=9,
     )
     figure.tight_layout()

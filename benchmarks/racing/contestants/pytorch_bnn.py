@@ -1,4 +1,4 @@
-"""The paper's algorithm for its Bayesian neural network in eager PyTorch: Adam, one draw, minibatches.
+"""The paper's algorithm for its Bayesian neural network in eager PyTorch: Adam, minibatches.
 
 A step takes 1000 rows and one draw of all weights and of these rows' codes; the likelihood, prior
 and entropy of the rows are weighted N/1000. Networks and starts are the notebook's. It also draws
