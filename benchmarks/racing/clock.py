@@ -108,14 +108,21 @@ def block_sizes(most: int = 10_000) -> Iterator[int]:
 def train(clock: Clock, advance: Callable[[int], None], q: Callable[[], dict[str, Any]]) -> None:
     """Advance in blocks of steps until the time limit, recording q when it is due.
 
+    The last block has as many steps as there is time for.
+
     Args:
         clock: started.
         advance: takes so many steps and waits for them.
         q: q at the moment.
     """
     clock.snapshot(q)
-    for steps in block_sizes():
+    done = 0
+    for block in block_sizes():
+        seconds = clock.seconds()
+        left = int((clock.limit - seconds) * done / seconds) if done else block
+        steps = max(1, min(block, left))
         advance(steps)
+        done += steps
         if clock.over() or clock.due():
             clock.snapshot(q)
         if clock.over():

@@ -152,6 +152,26 @@ def test_snapshots_are_off_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert notes["peak_mb"] > 0.0
 
 
+def test_training_ends_with_the_step_that_reaches_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(clocks.time, "time", lambda: now[0])
+    clock = clocks.Clock(tmp_path, launched=0.0, limit=10.0, coarse=True)
+    clock.start()
+
+    def advance(steps: int) -> None:
+        now[0] += 0.03 * steps
+
+    clocks.train(clock, advance, lambda: {"mean": np.zeros(1), "sd": np.ones(1)})
+    clock.finish()
+    seconds = json.loads((tmp_path / "notes.json").read_text())["phases"]["warm"]
+    assert 10.0 <= seconds[-1] <= 10.04
+    apart = np.diff(np.log(seconds[1:-1]))
+    assert apart[5:].min() > np.log(clocks.RATIO)
+    assert len(seconds) < 20
+
+
 @pytest.mark.parametrize("who", CONTESTANTS, ids=lambda who: who.name)
 def test_every_contestant_has_user_code_and_a_model_of_every_task(who: Any) -> None:
     lines = {name: lines_of_user_code(who.module_for(name), name) for name in TASKS}
