@@ -106,21 +106,18 @@ def plot(result: dict[str, Any], path: Path) -> None:
     for axis, task in zip(axes.flat, tasks, strict=False):
         _panel(axis, [row for row in result["rows"] if row["task"] == task], names, result["limit"])
         axis.set_title(TITLES[task], fontsize=10)
+        if TASKS[task].goal is not Goal.BEST_KNOWN:
+            axis.set_xlabel(f"to {TASKS[task].goal.value}", fontsize=7)
     for axis in axes.flat[len(tasks) :]:
         axis.axis("off")
     figure.supxlabel(
-        "seconds to within 0.01 nats per unit of the best ELBO: filled warm, open cold"
-        + "".join(f"\n{TITLES[t]}: to {TASKS[t].goal.value}" for t in tasks if _own_goal(t)),
+        "seconds to within 0.01 nats per unit of the best ELBO: filled warm, open cold",
         fontsize=9,
     )
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def _own_goal(task: str) -> bool:
-    return TASKS[task].goal is not Goal.BEST_KNOWN
 
 
 def _panel(axis: Any, rows: list[dict[str, Any]], names: list[str], limit: float) -> None:
