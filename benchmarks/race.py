@@ -5,7 +5,7 @@
 Every contestant is a process of its own on one core; two run at a time where there are two.
 Results of runs are kept in benchmarks/out/race and not run again under the same settings; the
 summary is results/race.json. PyMC, pymc-extras and BlackJAX need `make peers-env`, PyTorch
-`make bench-env`. All of it takes some fifty minutes.
+`make bench-env`. All of it takes some sixty minutes.
 
 The machine should be idle. Where it is shared, `--cpu` reads every process's own time in
 place of the wall's: they have one core each and wait for nothing (but PyTensor for its compiler).

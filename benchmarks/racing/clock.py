@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 FIRST, RATIO, COARSE = 0.005, 1.15, 1.5
-"""Seconds of the first snapshot, and between snapshots; the coarse ratio for covariances."""
+"""Seconds of the first snapshot, and their ratio; the coarse one for covariances and large q."""
 
 
 class Clock:
@@ -23,10 +23,13 @@ class Clock:
     Attributes:
         limit: warm seconds that training may take.
         now: reads the clock: wall time, or this process's own time on a shared machine.
+        coarse: whether snapshots are dear, so that few are taken.
     """
 
-    def __init__(self, folder: Path, launched: float, limit: float, cpu: bool = False) -> None:
-        self.limit = limit
+    def __init__(
+        self, folder: Path, launched: float, limit: float, cpu: bool = False, coarse: bool = False
+    ) -> None:
+        self.limit, self.coarse = limit, coarse
         self.now = time.process_time if cpu else time.time
         launched = 0.0 if cpu else launched
         self._folder, self._launched = folder, launched
@@ -65,7 +68,7 @@ class Clock:
         np.savez(self._folder / f"{self._count:04d}.npz", **arrays)
         self._phases.setdefault(self._phase, []).append(seconds)
         self.note(phases=self._phases)
-        ratio = COARSE if "factor" in arrays else RATIO
+        ratio = COARSE if self.coarse or "factor" in arrays else RATIO
         self._due, self._count = max(self._due, seconds) * ratio, self._count + 1
         self._pauses += self.now() - paused
 
@@ -105,14 +108,21 @@ def block_sizes(most: int = 10_000) -> Iterator[int]:
 def train(clock: Clock, advance: Callable[[int], None], q: Callable[[], dict[str, Any]]) -> None:
     """Advance in blocks of steps until the time limit, recording q when it is due.
 
+    The last block has as many steps as there is time for.
+
     Args:
         clock: started.
         advance: takes so many steps and waits for them.
         q: q at the moment.
     """
     clock.snapshot(q)
-    for steps in block_sizes():
+    done = 0
+    for block in block_sizes():
+        seconds = clock.seconds()
+        left = int((clock.limit - seconds) * done / seconds) if done else block
+        steps = max(1, min(block, left))
         advance(steps)
+        done += steps
         if clock.over() or clock.due():
             clock.snapshot(q)
         if clock.over():

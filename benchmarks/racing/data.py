@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from amortis.data import MNIST, Part, load_images
 from amortis.experiments import digits, linear, nonlinear, saw
 from amortis.experiments.comparison import Setting
-from racing.tasks import COUNTIES, ITEMS, PEOPLE
+from racing.tasks import COUNTIES, ITEMS, MNIST_IMAGES, PEOPLE
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -51,8 +52,21 @@ def _ppca() -> dict[str, np.ndarray]:
     return {"x": digits.images()}
 
 
+def _bnn() -> dict[str, np.ndarray]:
+    pixels = load_images(MNIST, Part.TEST, folder=_data()).pixels[:MNIST_IMAGES]
+    if len(pixels) < MNIST_IMAGES:
+        raise SystemExit(
+            f"mnist has {len(pixels)} test images in {_data()}; expected {MNIST_IMAGES}"
+        )
+    return {"x": pixels.reshape(MNIST_IMAGES, -1).astype(np.float32) / np.float32(255.0)}
+
+
+def _data() -> Path:
+    return Path(os.environ.get("AMORTIS_DATA", SHARED))
+
+
 def _hierarchical(name: str) -> dict:
-    folder = Path(os.environ.get("AMORTIS_DATA", SHARED)) / "hierarchical"
+    folder = _data() / "hierarchical"
     if not (folder / name).exists():
         raise SystemExit(f"{name} is not in {folder}; expected it there: set AMORTIS_DATA")
     return json.loads((folder / name).read_text())
@@ -65,4 +79,5 @@ _MAKERS: dict[str, Callable[[], dict[str, np.ndarray]]] = {
     "radon": _radon,
     "irt": _irt,
     "ppca": _ppca,
+    "bnn": _bnn,
 }

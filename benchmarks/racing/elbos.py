@@ -1,7 +1,8 @@
 """The race's one evaluator: the ELBO of any Gaussian q on the unconstrained scale, in 64 bit.
 
 Closed form for factorized q of linear, saw, radon and PPCA, Gauss-Hermite in z for the nonlinear
-model, and 1024 antithetic draws, the same for everybody, for IRT and for q with a covariance.
+model, 32 antithetic draws layer by layer for the likelihood of the neural network (in 32 bit), and
+1024 antithetic draws, the same for everybody, for IRT and for q with a covariance.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from racing.layers import bnn_likelihood
 from racing.log_joints import ALPHA, HALF_LOG_2PI, SIGMA, TAU, log_joint
 from racing.tasks import Task
 
@@ -49,6 +51,8 @@ def elbo(task: Task, data: dict[str, Any], q: Gaussian) -> tuple[float, float]:
         if q.factor is None and task.name in _CLOSED:
             m, v = task.split(q.mean), task.split(np.square(q.sd))
             value, error = _CLOSED[task.name](m, v, data), 0.0
+        elif q.factor is None and task.name == "bnn":
+            value, error = _bnn(task.split(q.mean), task.split(np.square(q.sd)), data)
         else:
             value, error = _by_draws(task, data, q)
         value += q.entropy()
@@ -122,6 +126,12 @@ def _ppca(m: Sites, v: Sites, data: dict[str, Any]) -> float:
     prior = _square(m["W"], v["W"]) + _square(m["mu"], v["mu"]) + _square(m["z"], v["z"])
     prior += _square(m["sigma"], v["sigma"])
     return prior + _scaled(residual, variance, m["sigma"], v["sigma"])
+
+
+def _bnn(m: Sites, v: Sites, data: dict[str, Any]) -> tuple[float, float]:
+    prior = sum(_square(m[name], v[name], math.log(0.5) / 2) for name in m if name != "z")
+    value, error = bnn_likelihood(m, v, data["x"])
+    return prior + _square(m["z"], v["z"]) + value, error
 
 
 _CLOSED: dict[str, Callable[[Sites, Sites, dict[str, Any]], float]] = {

@@ -21,10 +21,8 @@ from racing.tasks import TASKS, load
 def main(folder: Path) -> None:
     """Run what was ordered; leave snapshots and notes, whatever happens."""
     order = json.loads((folder / "order.json").read_text())
-    task, clock = (
-        TASKS[order["task"]],
-        Clock(folder, order["launched"], order["limit"], order["cpu"]),
-    )
+    task = TASKS[order["task"]]
+    clock = Clock(folder, order["launched"], order["limit"], order["cpu"], task.coarse)
     data = load(task, Path(order["data"]))
     try:
         contestant = importlib.import_module(f"racing.contestants.{order['module']}")

@@ -51,12 +51,12 @@ def one_run(
     order = {
         "task": task.name,
         "who": who.name,
-        "module": who.module,
+        "module": who.module_for(task.name),
         "options": {**who.options, "rate": rate, "seed": seed},
         "limit": limit,
         "cpu": cpu,
         "data": str(out / "data"),
-        "source": _source(who),
+        "source": _source(who, who.module_for(task.name)),
     }
     if result_path.exists():
         result = json.loads(result_path.read_text())
@@ -82,10 +82,10 @@ def one_run(
     return result
 
 
-def _source(who: Contestant) -> str:
+def _source(who: Contestant, module: str) -> str:
     """A digest of the code that runs: results of other code are not taken up again."""
     ours = sorted((HERE.parent / "src" / "amortis").rglob("*.py")) if who.ours else []
-    files = [*ours, HERE / "racing" / "contestants" / f"{who.module}.py", HERE / "racing/clock.py"]
+    files = [*ours, HERE / "racing" / "contestants" / f"{module}.py", HERE / "racing/clock.py"]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
     return digest.hexdigest()[:16]
 

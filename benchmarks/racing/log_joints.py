@@ -14,7 +14,7 @@ from racing.tasks import Task
 
 Sites = dict[str, np.ndarray]
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
-TAU, SIGMA, ALPHA = 1.155, 2.43, 0.75
+TAU, SIGMA, ALPHA, LEAK = 1.155, 2.43, 0.75, 0.2
 
 
 def log_joint(task: Task, data: dict[str, Any], points: np.ndarray) -> np.ndarray:
@@ -33,7 +33,9 @@ def log_joint(task: Task, data: dict[str, Any], points: np.ndarray) -> np.ndarra
 
 def trial_points(task: Task) -> np.ndarray:
     """Three points at which contestants' densities are compared, shape (3, latents)."""
-    return 0.3 * np.random.default_rng(5).standard_normal((3, task.latents))
+    points = 0.3 * np.random.default_rng(5).standard_normal((3, task.latents))
+    points[:, : task.first_local] *= task.trial_sd / 0.3
+    return points
 
 
 def _normal(x: Any, mean: Any, log_sd: Any) -> np.ndarray:
@@ -96,6 +98,16 @@ def _ppca(q: Sites, data: dict[str, Any]) -> np.ndarray:
     return prior + _total(_normal(data["x"], center, q["sigma"][:, None, None]))
 
 
+def _bnn(q: Sites, data: dict[str, Any]) -> np.ndarray:
+    log_sd = 0.5 * math.log(0.5)
+    prior = sum(_total(_normal(q[name], 0.0, log_sd)) for name in q if name != "z")
+    hidden = q["z"]
+    for layer in ("1", "2", "3"):
+        hidden = hidden @ q["w" + layer] + q["b" + layer][:, None]
+        hidden = hidden if layer == "3" else np.maximum(hidden, LEAK * hidden)
+    return prior + _total(_normal(q["z"], 0.0, 0.0)) + _total(_normal(data["x"], hidden, log_sd))
+
+
 _LOG_JOINTS: dict[str, Callable[[Sites, dict[str, Any]], np.ndarray]] = {
     "linear": _linear,
     "nonlinear": _nonlinear,
@@ -103,4 +115,5 @@ _LOG_JOINTS: dict[str, Callable[[Sites, dict[str, Any]], np.ndarray]] = {
     "radon": _radon,
     "irt": _irt,
     "ppca": _ppca,
+    "bnn": _bnn,
 }

@@ -1,5 +1,6 @@
 """The models in NumPyro: for amortis, NumPyro and BlackJAX, and the definition of the rest."""
 
+import jax
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
@@ -68,6 +69,20 @@ def ppca(x):
         numpyro.sample("x", pixels, obs=x)
 
 
+def bnn(x):
+    layers, sd = [], 0.5**0.5
+    for i, (m, n) in enumerate([(64, 256), (256, 256), (256, x.shape[1])], start=1):
+        w = numpyro.sample(f"w{i}", dist.Normal(0.0, sd).expand([m, n]).to_event(2))
+        b = numpyro.sample(f"b{i}", dist.Normal(0.0, sd).expand([n]).to_event(1))
+        layers.append((w, b))
+    with numpyro.plate("images", x.shape[0]):
+        hidden = numpyro.sample("z", dist.Normal(0.0, 1.0).expand([64]).to_event(1))
+        for w, b in layers[:-1]:
+            hidden = jax.nn.leaky_relu(hidden @ w + b, 0.2)
+        w, b = layers[-1]
+        numpyro.sample("x", dist.Normal(hidden @ w + b, sd).to_event(1), obs=x)
+
+
 MODELS = {
     "linear": linear,
     "nonlinear": nonlinear,
@@ -75,4 +90,5 @@ MODELS = {
     "radon": radon,
     "irt": irt,
     "ppca": ppca,
+    "bnn": bnn,
 }

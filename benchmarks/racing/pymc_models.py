@@ -69,6 +69,21 @@ def ppca(x):
     return model
 
 
+def bnn(x):
+    rows, columns = x.shape
+    sd = 0.5**0.5
+    with pm.Model() as model:
+        hidden = pm.Normal("z", 0.0, 1.0, shape=(rows, 64))
+        for i, (m, n) in enumerate([(64, 256), (256, 256), (256, columns)], start=1):
+            w = pm.Normal(f"w{i}", 0.0, sd, shape=(m, n))
+            b = pm.Normal(f"b{i}", 0.0, sd, shape=n)
+            hidden = hidden @ w + b
+            if i < 3:
+                hidden = pt.maximum(hidden, 0.2 * hidden)
+        pm.Normal("x", hidden, sd, observed=x)
+    return model
+
+
 MODELS = {
     "linear": linear,
     "nonlinear": nonlinear,
@@ -76,4 +91,5 @@ MODELS = {
     "radon": radon,
     "irt": irt,
     "ppca": ppca,
+    "bnn": bnn,
 }

@@ -1,6 +1,7 @@
 """Scores a run's snapshots off its clock: `python -m racing.score FOLDER RESULT CORE`."""
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -59,6 +60,8 @@ def _off(task: Any, known: dict[str, Any] | None, mean: np.ndarray) -> float:
     if known is None:
         return float("nan")
     places = task.identified_places()
+    if not len(places):
+        return math.inf
     return float(np.max(np.abs(mean[places] - known["mean"]) / np.asarray(known["sd"])))
 
 

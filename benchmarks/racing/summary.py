@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from racing.field import CONTESTANTS, Contestant
-from racing.tasks import TASKS
+from racing.tasks import TASKS, Goal
 
 NATS, SDS = 0.01, 0.1
-"""The two goals: nats per unit of the best known ELBO, posterior sds of the exact or NUTS means."""
+"""Goals: nats per unit short of the best known ELBO, posterior sds of the exact or NUTS means."""
 
 Run = dict[str, Any]
 
@@ -42,10 +42,14 @@ def summarize(runs: list[Run], references: dict[str, Run], limit: float) -> dict
     for name in dict.fromkeys(run["task"] for run in runs):
         found = [run for run in runs if run["task"] == name]
         references[name]["best_known"] = best = _best_known(found, references[name])
+        goal = best - NATS * TASKS[name].units
+        if TASKS[name].goal is Goal.BEST_PEER:
+            goal, references[name]["best_peer"] = best_peer(found)
+        references[name]["goal"] = _finite(goal)
         for who in CONTESTANTS:
             its = [run for run in found if run["who"] == who.name]
             if its:
-                rows.append(_row(name, who, its, best))
+                rows.append(_row(name, who, its, best, goal))
     return {"references": references, "rows": rows, "bars": bars(rows, limit)}
 
 
@@ -59,20 +63,38 @@ def _best_known(runs: list[Run], reference: Run) -> float:
         for phase in run.get("phases", {}).values()
         for value in phase["elbo"]
     ]
-    return max([reference["elbo"], *found])
+    return max([value for value in (reference["elbo"], *found) if value is not None])
 
 
-def _row(task: str, who: Contestant, runs: list[Run], best: float) -> Run:
+def best_peer(runs: list[Run]) -> tuple[float, str | None]:
+    """The best ELBO that a peer has at the end of its time, and whose it is.
+
+    Of a peer's seeds at one rate the median counts, of an even number the lower one, so that it is
+    one of them. Runs that failed or diverged say nothing; infinity where none is left.
+    """
+    ours = {who.name for who in CONTESTANTS if who.ours}
+    ends: dict[tuple[str, float | None], list[float]] = {}
+    for run in runs:
+        warm = run.get("phases", {}).get("warm")
+        if run["who"] not in ours and "error" not in run and warm is not None:
+            ends.setdefault((run["who"], run["options"]["rate"]), []).append(warm["elbo"][-1])
+    medians = {key: sorted(each)[(len(each) - 1) // 2] for key, each in ends.items()}
+    sound = {key: value for key, value in medians.items() if math.isfinite(value)}
+    best = max(sound, key=lambda key: sound[key], default=None)
+    return (math.inf, None) if best is None else (sound[best], best[0])
+
+
+def _row(task: str, who: Contestant, runs: list[Run], best: float, goal: float) -> Run:
     rates = list(dict.fromkeys(run["options"]["rate"] for run in runs))
-    by_rate = [_at_rate(task, [r for r in runs if r["options"]["rate"] == x], best) for x in rates]
+    at = {rate: [run for run in runs if run["options"]["rate"] == rate] for rate in rates}
+    by_rate = [_at_rate(task, each, best, goal) for each in at.values()]
     row = min(by_rate, key=lambda each: (each["warm"], each["warm_means"], -each["elbo"]))
     row = {key: _finite(value) for key, value in row.items()}
     return {"task": task, "who": who.name, "ours": who.ours, **row}
 
 
-def _at_rate(task: str, runs: list[Run], best: float) -> Run:
-    target = best - NATS * TASKS[task].units
-    measured = [_measured(run, target) for run in runs]
+def _at_rate(task: str, runs: list[Run], best: float, goal: float) -> Run:
+    measured = [_measured(run, goal) for run in runs]
     medians = {key: float(np.median([m[key] for m in measured])) for key in measured[0]}
     errors = [run["error"] for run in runs if "error" in run]
     return {

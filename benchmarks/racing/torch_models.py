@@ -6,7 +6,7 @@ Each takes sites with a leading axis of draws and returns nats, total, of shape 
 import math
 
 import torch
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import leaky_relu, logsigmoid
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -18,6 +18,11 @@ def normal(x, mean, sd):
 
 def total(terms):
     return terms.flatten(1).sum(1)
+
+
+def residuals(terms):
+    """Log density of N(0, 1/2), whose squares are weighed by one: nothing is multiplied."""
+    return -total(terms.square()) - 0.5 * math.log(math.pi) * terms[0].numel()
 
 
 def linear(q, x):
@@ -69,6 +74,15 @@ def ppca(q, x):
     return prior + total(normal(x, center, q["sigma"].exp()[:, None, None]))
 
 
+def bnn(q, x, weight=1.0):
+    hidden = leaky_relu(q["z"] @ q["w1"] + q["b1"][:, None], 0.2)
+    hidden = leaky_relu(hidden @ q["w2"] + q["b2"][:, None], 0.2)
+    images = hidden @ q["w3"] + q["b3"][:, None]
+    prior = sum(residuals(value) for name, value in q.items() if name != "z")
+    codes = total(normal(q["z"], 0.0, 1.0))
+    return prior + weight * (codes + residuals(x - images))
+
+
 LOG_JOINTS = {
     "linear": linear,
     "nonlinear": nonlinear,
@@ -76,4 +90,5 @@ LOG_JOINTS = {
     "radon": radon,
     "irt": irt,
     "ppca": ppca,
+    "bnn": bnn,
 }

@@ -5,7 +5,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BEGIN, END = "# user code", "# end of user code"
-_MODELS = {"pytorch": "torch_models", "pymc_advi": "pymc_models", "dadvi": "pymc_models"}
+_MODELS = {
+    "pytorch": "torch_models",
+    "pytorch_bnn": "torch_models",
+    "pymc_advi": "pymc_models",
+    "dadvi": "pymc_models",
+}
 
 
 def lines_of_user_code(module: str, task: str) -> int:

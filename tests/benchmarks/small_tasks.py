@@ -1,6 +1,7 @@
 """The race's tasks with few units, and data for them."""
 
 import dataclasses
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,5 +26,16 @@ def small(name: str) -> tuple[Task, dict[str, Any]]:
         return few, data
     if name == "irt":
         return few, {"y": generator.integers(0, 4, size=(UNITS, 7))}
-    shape = (UNITS, 64) if name == "ppca" else (UNITS,)
-    return few, {"x": generator.normal(size=shape)}
+    columns = {"ppca": (64,), "bnn": (784,)}.get(name, ())
+    return few, {"x": generator.normal(size=(UNITS, *columns))}
+
+
+def narrow_network() -> tuple[Task, dict[str, Any]]:
+    """The neural network with few units in every layer, and data."""
+    task, data = small("bnn")
+    widths = (2, 4, 3, 6)
+    globals_: dict[str, tuple[int, ...]] = {}
+    for i, (m, n) in enumerate(pairwise(widths), start=1):
+        globals_ |= {f"w{i}": (m, n), f"b{i}": (n,)}
+    few = dataclasses.replace(task, globals_=globals_, local=(UNITS, widths[0]))
+    return few, {"x": data["x"][:, : widths[-1]]}

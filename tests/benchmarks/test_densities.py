@@ -1,5 +1,6 @@
 """Everybody in the race has one model on one scale."""
 
+import dataclasses
 import importlib.util
 
 import jax
@@ -40,6 +41,34 @@ def test_pytorch_has_the_evaluators_density(name: str) -> None:
     finally:
         torch.set_default_dtype(default)
     np.testing.assert_allclose(found, log_joint(task, data, points), rtol=1e-9)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the bench extra")
+@pytest.mark.parametrize("function", ["table", "encoder"])
+def test_pytorchs_minibatches_have_the_networks_elbo_on_average(function: str) -> None:
+    """With sds of e^-40 the ELBO is the log joint at the means, and the log sds for an entropy."""
+    import torch
+    from racing.contestants.pytorch_bnn import Encoder, Guide, Table, negative_elbo
+
+    task, data = small("bnn")
+    rows, codes = 4, task.local[1]
+    task = dataclasses.replace(task, units=rows, local=(rows, codes))
+    torch.manual_seed(0)
+    x = torch.as_tensor(data["x"][:rows], dtype=torch.float32)
+    inference = Table(rows, codes) if function == "table" else Encoder(x.shape[1], codes)
+    guide = Guide(task.globals_, inference)
+    with torch.no_grad():
+        guide.mean.normal_(0.0, 0.1)
+        guide.log_sd.fill_(-40.0)
+        if isinstance(inference, Table):
+            inference.log_sd.fill_(-40.0)
+        else:
+            inference.log_sd.weight.zero_()
+            inference.log_sd.bias.fill_(-40.0)
+        halves = [negative_elbo(guide, x, half).item() for half in torch.arange(rows).split(2)]
+        point = torch.cat([guide.mean, inference(x, torch.arange(rows))[0].flatten()]).numpy()
+    expected = -log_joint(task, {"x": x.numpy()}, point[None])[0] + 40.0 * task.latents
+    np.testing.assert_allclose(np.mean(halves), expected, rtol=1e-6)
 
 
 def test_sites_come_back_from_the_vector_in_any_order() -> None:

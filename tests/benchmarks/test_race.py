@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from racing import clock as clocks
 from racing.field import CONTESTANTS
-from racing.summary import seconds_to_stay, summarize, with_other_tasks
+from racing.summary import best_peer, seconds_to_stay, summarize, with_other_tasks
 from racing.table import table
 from racing.tasks import TASKS
 from racing.user_code import lines_of_user_code
@@ -65,6 +65,54 @@ def test_where_no_peer_arrives_the_ratio_is_a_bound() -> None:
     assert "≥ 200x" in table(_summary(runs) | {"limit": 20.0})
 
 
+def _network_runs(task: str, *runs: dict[str, Any]) -> dict[str, Any]:
+    """A summary of runs whose means are compared with nothing."""
+    runs = tuple(run | {"task": task} for run in runs)
+    for run in runs:
+        for phase in run["phases"].values():
+            phase["off"] = [math.inf] * len(phase["elbo"])
+    reference = {"how": None, "mean": [], "sd": [], "elbo": None, "off": None}
+    return summarize(list(runs), {task: reference}, 20.0)
+
+
+def test_the_goal_of_the_neural_network_is_the_best_peers_last_elbo() -> None:
+    wrong = _run("BlackJAX mean-field VI", 1e-2, [-1.0], error="another density: 0.2")
+    summary = _network_runs(
+        "bnn",
+        _run("amortis A-VI", None, [-900.0, -500.0, -300.0]),
+        _run("PyTorch A-VI", 1e-2, [-900.0, -800.0, -700.0, -510.0]),
+        _run("PyTorch A-VI", 1e-1, [-900.0, -math.inf]),
+        _run("PyMC ADVI", 1e-2, [-400.0, -600.0]),  # the best on its way, not at its end
+        wrong,
+    )
+    reference = summary["references"]["bnn"]
+    assert (reference["goal"], reference["best_peer"]) == (-510.0, "PyTorch A-VI")
+    assert reference["best_known"] == -1.0
+    rows = {row["who"]: row for row in summary["rows"]}
+    assert rows["amortis A-VI"]["warm"] == pytest.approx(0.2)
+    assert rows["PyTorch A-VI"]["warm"] == pytest.approx(0.8)
+    assert rows["PyMC ADVI"]["warm"] is None
+    assert rows[wrong["who"]]["warm"] is None
+    (warm,) = (b for b in summary["bars"] if (b["who"], b["kind"]) == ("amortis A-VI", "warm"))
+    assert warm["ratios"]["bnn"] == pytest.approx(4.0)
+    json.dumps(summary, allow_nan=False)
+    page = table(summary | {"limit": 20.0})
+    assert "(PyTorch A-VI: -510 nats)" in page
+    assert "| amortis A-VI |  | 0.2 | 3.2 |  |  |" in page  # no second goal
+
+
+def test_of_a_peers_seeds_the_lower_median_is_the_goal_and_without_peers_nobody_arrives() -> None:
+    ends = (-500.0, -520.0, -540.0, -560.0)
+    runs = [_run("PyTorch A-VI", 1e-2, [-900.0, end]) for end in ends]
+    assert best_peer(runs) == (-540.0, "PyTorch A-VI")
+    diverged = _run("PyTorch A-VI", 1e-1, [-900.0, -math.inf])
+    summary = _network_runs("bnn", _run("amortis A-VI", None, [-900.0, -300.0]), diverged)
+    assert summary["references"]["bnn"]["goal"] is None
+    assert [row["warm"] for row in summary["rows"]] == [None, None]
+    json.dumps(summary, allow_nan=False)
+    assert "none has any" in table(summary | {"limit": 20.0})
+
+
 def test_tasks_that_were_not_run_again_stay() -> None:
     settings = {"limit": 20.0, "clock": "wall time", "seeds": 1}
     saw = _summary([_run("amortis A-VI", None, [-100.0])]) | settings
@@ -104,8 +152,28 @@ def test_snapshots_are_off_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert notes["peak_mb"] > 0.0
 
 
+def test_training_ends_with_the_step_that_reaches_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(clocks.time, "time", lambda: now[0])
+    clock = clocks.Clock(tmp_path, launched=0.0, limit=10.0, coarse=True)
+    clock.start()
+
+    def advance(steps: int) -> None:
+        now[0] += 0.03 * steps
+
+    clocks.train(clock, advance, lambda: {"mean": np.zeros(1), "sd": np.ones(1)})
+    clock.finish()
+    seconds = json.loads((tmp_path / "notes.json").read_text())["phases"]["warm"]
+    assert 10.0 <= seconds[-1] <= 10.04
+    apart = np.diff(np.log(seconds[1:-1]))
+    assert apart[5:].min() > np.log(clocks.RATIO)
+    assert len(seconds) < 20
+
+
 @pytest.mark.parametrize("who", CONTESTANTS, ids=lambda who: who.name)
 def test_every_contestant_has_user_code_and_a_model_of_every_task(who: Any) -> None:
-    lines = {name: lines_of_user_code(who.module, name) for name in TASKS}
+    lines = {name: lines_of_user_code(who.module_for(name), name) for name in TASKS}
     assert all(count > 5 for count in lines.values())
     assert lines["irt"] > lines["linear"]

@@ -1,5 +1,10 @@
-"""amortis: two fits, cold and warm, with nothing tuned."""
+"""amortis: two fits, cold and warm, with nothing tuned.
 
+A fit that is still at it when the time of training is over is interrupted, as by Ctrl-C, and then
+there is no time for `refine`.
+"""
+
+import math
 from typing import Any
 
 import equinox as eqx
@@ -7,7 +12,7 @@ import jax
 import numpy as np
 
 import amortis
-from racing.clock import Clock
+from racing.clock import RATIO, Clock
 from racing.contestants.numpyro_density import log_joint_of
 from racing.models import MODELS
 from racing.tasks import Task
@@ -27,7 +32,7 @@ def run(task: Task, data: dict[str, Any], clock: Clock, options: dict[str, Any])
         # user code
         fit = amortis.fit(model, key=jax.random.key(seed), inference=function, monitor=monitor)
         # end of user code
-        if options["refined"]:
+        if options["refined"] and fit.status is not amortis.Status.INTERRUPTED:
             monitor.of = [fit] * len(monitor.entries)
             fit = amortis.refine(fit, key=jax.random.key(seed + 1), monitor=monitor)
         seconds = clock.seconds()
@@ -39,19 +44,29 @@ def run(task: Task, data: dict[str, Any], clock: Clock, options: dict[str, Any])
 
 
 class Monitor:
-    """Keeps the parameters of every moment; q is computed from them after both fits."""
+    """Keeps the parameters of every moment; q is computed from them after both fits.
+
+    Where q is large, the moments are on the clock's grid. The time of training counts from the call
+    for a warm fit, and from the first block, which was compiled, for a cold one, as for the peers.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.begin("cold")
 
     def begin(self, phase: str) -> None:
-        self.phase, self.entries, self.of = phase, [], []
+        self.phase, self.entries, self.of, self.due = phase, [], [], 0.0
+        self.until = self.clock.limit if phase == "warm" else math.inf
 
     def __call__(self, progress: amortis.Progress, current: Any) -> None:
         seconds, since = self.clock.seconds(), self.clock.now()
-        self.entries.append((seconds, current()))
+        self.until = min(self.until, seconds + self.clock.limit)
+        if seconds >= min(self.due, self.until):
+            self.entries.append((seconds, current()))
+            self.due = RATIO * max(self.due, seconds) if self.clock.coarse else 0.0
         self.clock.pause(since)
+        if seconds >= self.until:
+            raise KeyboardInterrupt  # `fit` returns the state of the moment
 
     def write(self, task: Task, fit: amortis.Fit) -> None:
         """Moments of all entries, of which at most a hundred are kept."""
