@@ -39,7 +39,10 @@ from amortis.optimise import (
 )
 
 _START_LOG_SDS = (0.0, -2.0, -4.0, -6.0)
-"""Log sds of the locals at the start, tried in turn until the objective is finite."""
+"""Log sds of the locals at the start, tried in turn until the objective is finite.
+
+Not the first where there are more globals than data, as of deep decoders: codes as wide as the
+prior drown in what random weights make of them, and a fit stays for long where none is used."""
 
 _NOISE, _STUCK, _CAPACITY = (2**20 + i for i in range(3))
 """What keys are for; restarts have the small numbers."""
@@ -202,7 +205,8 @@ def _from_finite_start(
 ) -> Fit:
     """Optimise from the widest local factors with which the objective is finite at the start."""
     starts, noise_key = _starts(loss.guide, key, restarts), numerics.forked(key, _NOISE)
-    for log_sd in _START_LOG_SDS:
+    many = loss.guide.theta.dimension > loss.size
+    for log_sd in _START_LOG_SDS[1:] if many else _START_LOG_SDS:
         narrowed = loss.starting_at(log_sd)
         run = minimise_in_turn if isinstance(method, FixedDraws) else minimise
         outcome = run(method, narrowed, starts, key=noise_key, monitor=monitor)

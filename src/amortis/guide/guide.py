@@ -19,6 +19,9 @@ from amortis.inference_functions import AbstractInferenceFunction, Constant, Fun
 from amortis.model import Inputs, LatentModel
 
 _GLOBAL_START_SD = 0.1
+_NUDGE, _NUDGED = 0.1, 1000
+"""Sd of the random part of the globals' start, up to so many globals; of more, less: random layers
+multiply, and the nudge as a whole is to stay a nudge."""
 """Globals are sharp where there are many rows; starting wide would swamp the first gradients."""
 
 
@@ -73,8 +76,9 @@ class Guide(eqx.Module):
     def init(self, key: RandomKey) -> dict[str, Parameters]:
         """Make starting parameters.
 
-        Globals start near zero with a random nudge of 0.1, which leaves saddle points such as a
-        zero loading matrix; locals start at unit scale around zero.
+        Globals start near zero with a random nudge of 0.1 (divided by the root of their number in
+        thousands, from a thousand on), which leaves saddle points such as a zero loading matrix;
+        locals start around zero.
 
         Args:
             key: random key.
@@ -84,8 +88,9 @@ class Guide(eqx.Module):
         """
         raw = self.global_family.start(self.theta.dimension, math.log(_GLOBAL_START_SD))
         (nudge,) = numerics.normals(numerics.forked(key, 0), [raw.shape])
+        sd = _NUDGE * min(1.0, math.sqrt(_NUDGED / max(self.theta.dimension, 1)))
         return {
-            "globals": numerics.on_device(numerics.on_host(raw) + 0.1 * nudge),
+            "globals": numerics.on_device(numerics.on_host(raw) + sd * nudge),
             "locals": self.inference.init(numerics.forked(key, 1), self.shape),
         }
 

@@ -1,6 +1,7 @@
 """`FreshDraws`: stochastic gradients with a learning rate that chooses and decays itself."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -14,7 +15,7 @@ from amortis._types import Parameters, RandomKey
 from amortis.optimise.batches import Epochs, seed_of
 from amortis.optimise.fresh_walk import Walk, advance_walk, at_new_rate, first_walk
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
-from amortis.optimise.ladder import next_rate
+from amortis.optimise.ladder import best_rate, next_rate
 from amortis.optimise.status import Status
 from amortis.optimise.stopping import Plateau
 
@@ -227,17 +228,16 @@ class FreshDraws(AbstractMethod):
     def _try_rate(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
         """Try the next rate on the same draws and rows; after the last, go on from the best."""
         start, *before = state.trials or (dataclasses.replace(state, choosing=False),)
-        rate = next_rate({t.rate: _last_loss(t) for t in before})
+        rate = next_rate(_losses(before))
         assert rate is not None  # else the choice was made
         trial = dataclasses.replace(start, rate=rate, first_rate=rate)
         for _ in range(_TRIAL_BLOCKS):
             trial = self._block(loss, trial)
         tried = [*before, trial]
-        best = min(tried, key=_last_loss)
-        spent = sum(t.iterations for t in tried)
-        if next_rate({t.rate: _last_loss(t) for t in tried}) is None:
-            return dataclasses.replace(best, iterations=spent)
-        return dataclasses.replace(best, iterations=spent, choosing=True, trials=(start, *tried))
+        (best,) = (t for t in tried if t.rate == best_rate(_losses(tried)))
+        best = dataclasses.replace(best, iterations=sum(t.iterations for t in tried))
+        last = next_rate(_losses(tried)) is None
+        return best if last else dataclasses.replace(best, choosing=True, trials=(start, *tried))
 
     def _blown_up(self, state: _FreshState, trace: Float[np.ndarray, " blocks"]) -> bool:
         """Whether the loss is back where it all began, and by more than the noise of a block."""
@@ -271,8 +271,9 @@ class FreshDraws(AbstractMethod):
         )
 
 
-def _last_loss(trial: _FreshState) -> float:
-    return float(np.min(trial.trace[-1]))
+def _losses(trials: Sequence[_FreshState]) -> dict[float, tuple[float, float]]:
+    """Losses of the first and the last block, of the better restart, by rate."""
+    return {t.rate: (float(np.min(t.trace[0])), float(np.min(t.trace[-1]))) for t in trials}
 
 
 def _at_rest(before: _Settled, after: _Settled) -> bool:
