@@ -36,7 +36,7 @@ Job = tuple[Task, Contestant, float | None, int]
 def main() -> None:
     """Run what was asked for and write summary, table and plot."""
     options = _options()
-    prepare(options.runs / "data")
+    prepare(options.runs / "data", options.only)
     tasks = [TASKS[name] for name in options.only]
     references = {task.name: ensure(task, options.runs / "data") for task in tasks}
     jobs = _jobs(tasks, options)

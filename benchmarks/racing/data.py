@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,12 @@ from racing.tasks import COUNTIES, ITEMS, MNIST_IMAGES, PEOPLE
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, tasks: Iterable[str]) -> None:
     """Write one NPZ file per task into the folder, with the models' arguments by name."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, make in _MAKERS.items():
+    for name in tasks:
         if not (folder / f"{name}.npz").exists():
-            np.savez(folder / f"{name}.npz", **make())
+            np.savez(folder / f"{name}.npz", **_MAKERS[name]())
 
 
 def _linear() -> dict[str, np.ndarray]:

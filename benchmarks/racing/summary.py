@@ -14,6 +14,9 @@ NATS, SDS = 0.01, 0.1
 Run = dict[str, Any]
 
 
+_OVERTIME = 1.05
+"""Of the limit: a last step may end after it."""
+
 PATIENCE = 5
 """Snapshots for which the goal has to be kept: who trains on at a constant rate may leave later."""
 
@@ -41,10 +44,11 @@ def summarize(runs: list[Run], references: dict[str, Run], limit: float) -> dict
     rows: list[Run] = []
     for name in dict.fromkeys(run["task"] for run in runs):
         found = [run for run in runs if run["task"] == name]
-        references[name]["best_known"] = best = _best_known(found, references[name])
+        best = _best_known(found, references[name])
+        references[name]["best_known"] = _finite(best)
         goal = best - NATS * TASKS[name].units
         if TASKS[name].goal is Goal.BEST_PEER:
-            goal, references[name]["best_peer"] = best_peer(found)
+            goal, references[name]["best_peer"] = best_peer(found, limit)
         references[name]["goal"] = _finite(goal)
         for who in CONTESTANTS:
             its = [run for run in found if run["who"] == who.name]
@@ -63,13 +67,15 @@ def _best_known(runs: list[Run], reference: Run) -> float:
         for phase in run.get("phases", {}).values()
         for value in phase["elbo"]
     ]
-    return max([value for value in (reference["elbo"], *found) if value is not None])
+    known = [value for value in (reference["elbo"], *found) if value is not None]
+    return max(known, default=-math.inf)
 
 
-def best_peer(runs: list[Run]) -> tuple[float, str | None]:
+def best_peer(runs: list[Run], limit: float) -> tuple[float, str | None]:
     """The best ELBO that a peer has at the end of its time, and whose it is.
 
-    Of a peer's seeds at one rate the median counts, of an even number the lower one, so that it is
+    What a peer has only after the limit, since it could not be stopped in time, is left out. Of a
+    peer's seeds at one rate the median counts, of an even number the lower one, so that it is
     one of them. Runs that failed or diverged say nothing; infinity where none is left.
     """
     ours = {who.name for who in CONTESTANTS if who.ours}
@@ -77,7 +83,10 @@ def best_peer(runs: list[Run]) -> tuple[float, str | None]:
     for run in runs:
         warm = run.get("phases", {}).get("warm")
         if run["who"] not in ours and "error" not in run and warm is not None:
-            ends.setdefault((run["who"], run["options"]["rate"]), []).append(warm["elbo"][-1])
+            pairs = zip(warm["seconds"], warm["elbo"], strict=True)
+            within = [elbo for seconds, elbo in pairs if seconds <= _OVERTIME * limit]
+            if within:
+                ends.setdefault((run["who"], run["options"]["rate"]), []).append(within[-1])
     medians = {key: sorted(each)[(len(each) - 1) // 2] for key, each in ends.items()}
     sound = {key: value for key, value in medians.items() if math.isfinite(value)}
     best = max(sound, key=lambda key: sound[key], default=None)

@@ -74,6 +74,8 @@ def _seconds(value: float | None, missed: str) -> str:
 
 def _caption(reference: dict[str, Any], goal: Goal) -> str:
     """What the goals are, and how far they can be reached."""
+    if reference["best_known"] is None:
+        return "No run left a q."
     if goal is Goal.BEST_PEER:
         best = reference.get("goal")
         whose = "none has any" if best is None else f"{reference['best_peer']}: {best:.0f} nats"
@@ -135,9 +137,10 @@ def _panel(axis: Any, rows: list[dict[str, Any]], names: list[str], limit: float
                 color="0.5",
             )
             continue
-        axis.plot([row["warm"], row["cold"]], [y, y], color=color, lw=1, alpha=0.5)
         axis.plot(row["warm"], y, "o", color=color)
-        axis.plot(row["cold"], y, "o", color=color, mfc="white")
+        if row["cold"] is not None:
+            axis.plot([row["warm"], row["cold"]], [y, y], color=color, lw=1, alpha=0.5)
+            axis.plot(row["cold"], y, "o", color=color, mfc="white")
     axis.set_xscale("log")
     axis.set_xlim(0.008, 1.5 * max(most, 2 * limit))
     axis.set_ylim(-0.6, len(names) - 0.4)

@@ -104,13 +104,22 @@ def test_the_goal_of_the_neural_network_is_the_best_peers_last_elbo() -> None:
 def test_of_a_peers_seeds_the_lower_median_is_the_goal_and_without_peers_nobody_arrives() -> None:
     ends = (-500.0, -520.0, -540.0, -560.0)
     runs = [_run("PyTorch A-VI", 1e-2, [-900.0, end]) for end in ends]
-    assert best_peer(runs) == (-540.0, "PyTorch A-VI")
+    assert best_peer(runs, 20.0) == (-540.0, "PyTorch A-VI")
+    assert best_peer(runs, 0.15) == (-900.0, "PyTorch A-VI")  # the last blocks end at 0.2 s
+    assert best_peer(runs, 0.05)[1] is None
     diverged = _run("PyTorch A-VI", 1e-1, [-900.0, -math.inf])
     summary = _network_runs("bnn", _run("amortis A-VI", None, [-900.0, -300.0]), diverged)
     assert summary["references"]["bnn"]["goal"] is None
     assert [row["warm"] for row in summary["rows"]] == [None, None]
     json.dumps(summary, allow_nan=False)
     assert "none has any" in table(summary | {"limit": 20.0})
+
+
+def test_without_any_q_the_page_says_so() -> None:
+    failed = {**_run("PyTorch A-VI", 1e-2, []), "phases": {}, "error": "no q within the time"}
+    summary = _network_runs("bnn", failed)
+    json.dumps(summary, allow_nan=False)
+    assert "No run left a q." in table(summary | {"limit": 20.0})
 
 
 def test_tasks_that_were_not_run_again_stay() -> None:

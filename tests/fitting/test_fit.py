@@ -14,6 +14,7 @@ from amortis import (
     MLP,
     ArgumentError,
     Constant,
+    ConstantRate,
     DiagonalNormal,
     Fit,
     FixedDraws,
@@ -214,6 +215,27 @@ def test_a_density_that_is_finite_at_a_point_only_is_refused(method):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("rows", "log_sd"), [(8, 0.0), (7, -2.0)])
+def test_codes_start_narrow_where_globals_outnumber_the_data(rows, log_sd):
+    model = from_density(
+        lambda theta: -0.5 * jnp.sum(theta["t"] ** 2),
+        lambda theta, z, x: -0.5 * (z["z"] ** 2 + (x - z["z"] - theta["t"].sum()) ** 2),
+        np.zeros(rows, np.float32),
+        globals_={"t": (8,)},
+        locals_={"z": ()},
+    )
+    unmoved = ConstantRate(1e-9, iterations=1)
+    fitted = fit(model, key=KEY, inference=Constant(), optimiser=unmoved)
+    _, sds = fitted.local_moments()
+    np.testing.assert_allclose(sds, np.exp(log_sd), rtol=1e-5)
+
+
+def test_a_fit_by_fixed_draws_shows_itself_after_four_evaluations(bound):
+    seen = []
+    fit(bound, key=KEY, inference=Table(), monitor=lambda now, current: seen.append(now))
+    assert [now.iterations for now in seen[:3]] == [4, 16, 28]
+
+
 def test_bad_requests_are_refused_in_one_line(bound, default):
     requests = {
         r"restarts is 0; expected at least 1": lambda: fit(bound, key=KEY, restarts=0),
@@ -333,3 +355,22 @@ def test_a_monitor_that_cannot_be_called_is_refused(bound, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ArgumentError, match="monitor is 3; expected a function"):
         fit(bound, key=KEY, monitor=3)
+
+
+def test_fresh_draws_take_all_units_of_a_model_that_cannot_be_cut():
+    """1500 units would be cut in two, were they rows that stand alone."""
+
+    def chain(x):
+        theta = numpyro.sample("theta", dist.Normal(0.0, 1.0))
+        with numpyro.plate("steps", x.shape[0]):
+            z = numpyro.sample("z", dist.Normal(0.0, 1.0))
+        before = jnp.concatenate([jnp.zeros(1, z.dtype), z[:-1]])
+        with numpyro.plate("data", x.shape[0]):
+            numpyro.sample("x", dist.Normal(theta + z + 0.1 * before, 1.0), obs=x)
+
+    x = np.random.default_rng(0).normal(size=1500).astype(np.float32)
+    model = from_numpyro(chain, x, local="steps")
+    assert not model.separable
+    few = FreshDraws(rate=0.03, iterations=200)
+    fitted = fit(model, key=KEY, inference=Table(), optimiser=few)
+    assert fitted.history.objective[-1] > fitted.history.objective[0]

@@ -105,6 +105,16 @@ def test_it_starts_near_zero_at_unit_scale(key, function):
     assert np.abs(log_sd - np.log(0.1)).max() < 0.6
 
 
+@pytest.mark.parametrize(("globals_", "sd"), [(1000, 0.1), (16_000, 0.025)])
+def test_the_nudge_of_many_globals_is_bounded_as_a_whole(key, globals_, sd):
+    inputs = np.zeros((5, 2))
+    model = bound(inputs, globals_={"many": (globals_,)})
+    guide = Guide.for_model(model, Constant(), DiagonalNormal(), DiagonalNormal())
+    center, log_sd = np.split(np.asarray(guide.init(key)["globals"]), 2)
+    # The sd of so many normals is known to 1 / sqrt(2 n), here at most 2.3 %.
+    np.testing.assert_allclose([center.std(), log_sd.std()], sd, rtol=0.1)
+
+
 def contexts(guide, inputs):
     """What the inference function sees: read off by a function that returns its context."""
     seen = []

@@ -109,11 +109,11 @@ def test_an_mlp_is_a_loop_over_its_layers(skip, key, x64):
     parameters = jax.tree.map(lambda p: p + 0.3, parameters)
     context = np.random.default_rng(0).normal(size=(5, 2))
     for n, got in enumerate(function(parameters, jnp.asarray(context), None)):
-        hidden = scaled = context[n] / np.sqrt(2.0)
+        hidden = context[n]
         for layer in parameters["layers"]:
             hidden = np.tanh(hidden @ np.asarray(layer["weight"]) + np.asarray(layer["bias"]))
         expected = hidden @ np.asarray(parameters["last"]) + np.asarray(parameters["bias"])
-        expected = expected + (scaled @ np.asarray(parameters["skip"]) if skip else 0.0)
+        expected = expected + (context[n] @ np.asarray(parameters["skip"]) if skip else 0.0)
         np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 

@@ -54,6 +54,9 @@ class Toy(eqx.Module):
     def watched(self, parameters):
         return parameters, jnp.ones_like(parameters)
 
+    def step_sizes(self, parameters):
+        return jax.tree.map(lambda _: 1.0, parameters)
+
     def coordinates(self, parameters):
         return parameters
 

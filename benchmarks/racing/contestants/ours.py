@@ -46,8 +46,10 @@ def run(task: Task, data: dict[str, Any], clock: Clock, options: dict[str, Any])
 class Monitor:
     """Keeps the parameters of every moment; q is computed from them after both fits.
 
-    Where q is large, the moments are on the clock's grid. The time of training counts from the call
-    for a warm fit, and from the first block, which was compiled, for a cold one, as for the peers.
+    Where q is large, moments are kept on a grid, of the fine ratio: the goal there is where the
+    best peer ends, whose own time is no point of its coarser grid. The time of training counts from
+    the call for a warm fit, and from the first block, which was compiled, for a cold one, as for
+    the peers.
     """
 
     def __init__(self, clock: Clock) -> None:

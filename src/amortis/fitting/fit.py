@@ -41,7 +41,7 @@ from amortis.optimise import (
 _START_LOG_SDS = (0.0, -2.0, -4.0, -6.0)
 """Log sds of the locals at the start, tried in turn until the objective is finite.
 
-Not the first where there are more globals than data, as of deep decoders: codes as wide as the
+Not the first where there are more globals than units, as of deep decoders: codes as wide as the
 prior drown in what random weights make of them, and a fit stays for long where none is used."""
 
 _NOISE, _STUCK, _CAPACITY = (2**20 + i for i in range(3))
@@ -134,7 +134,7 @@ def _composed(
     guide = Guide.for_model(model, inference, *families)
     chosen = choose_method(model, inference, families[0])
     method = chosen if given.optimiser is None else given.optimiser
-    _require_whole(model, method)
+    method = _whole(model, method)
     make_loss = NegativeElbo if objective is None else objective.loss
     gradient = choose_gradient(method) if given.gradient is None else given.gradient
     loss = make_loss(model, guide, gradient)
@@ -185,15 +185,18 @@ def _require_kinds(
         require_callable("monitor", monitor)
 
 
-def _require_whole(model: LatentModel, method: AbstractMethod) -> None:
-    """Refuse minibatches of a model that can only be evaluated as a whole."""
-    batch = method.batch if isinstance(method, FreshDraws | ConstantRate) else None
-    if not model.separable and batch is not None and batch < model.size:
+def _whole(model: LatentModel, method: AbstractMethod) -> AbstractMethod:
+    """The method with all units of a model that can only be evaluated as a whole, in every step."""
+    if model.separable or not isinstance(method, FreshDraws | ConstantRate):
+        return method
+    batch = model.size if method.batch is None else method.batch
+    if batch < model.size:
         raise ArgumentError(
             f"{type(method).__name__}(batch={batch}) takes some of the {model.size} units of "
             f"{model.plate!r}, but they share terms; expected all of them: leave batch out or use "
             f"FixedDraws()"
         )
+    return dataclasses.replace(method, batch=batch)
 
 
 def _from_finite_start(
@@ -203,7 +206,7 @@ def _from_finite_start(
     restarts: int,
     monitor: Monitor | None,
 ) -> Fit:
-    """Optimise from the widest local factors with which the objective is finite at the start."""
+    """Optimise from the widest local factors, of those tried, with a finite objective there."""
     starts, noise_key = _starts(loss.guide, key, restarts), numerics.forked(key, _NOISE)
     many = loss.guide.theta.dimension > loss.size
     for log_sd in _START_LOG_SDS[1:] if many else _START_LOG_SDS:

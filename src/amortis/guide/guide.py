@@ -18,10 +18,11 @@ from amortis.guide.standardizer import Standardizer
 from amortis.inference_functions import AbstractInferenceFunction, Constant, FunctionShape, take
 from amortis.model import Inputs, LatentModel
 
-_GLOBAL_START_SD = 0.1
 _NUDGE, _NUDGED = 0.1, 1000
 """Sd of the random part of the globals' start, up to so many globals; of more, less: random layers
 multiply, and the nudge as a whole is to stay a nudge."""
+
+_GLOBAL_START_SD = 0.1
 """Globals are sharp where there are many rows; starting wide would swamp the first gradients."""
 
 
@@ -177,6 +178,16 @@ class Guide(eqx.Module):
         """Log density of unconstrained values in nats: of the globals, and of each row's locals."""
         global_part = self.global_family.log_density(parameters["globals"], self.theta.join(theta))
         return global_part, jax.vmap(self.local_family.log_density)(raw, self.z.join(z))
+
+    def step_sizes(self, parameters: Parameters) -> dict[str, Any]:
+        """Relative step sizes of optimisers that move all parameters alike, such as Adam.
+
+        One for the globals, those of `AbstractInferenceFunction.step_sizes` for the locals.
+        """
+        return {
+            "globals": jax.tree.map(lambda _: 1.0, parameters["globals"]),
+            "locals": self.inference.step_sizes(parameters["locals"]),
+        }
 
     def coordinates(self, parameters: Parameters) -> dict[str, Parameters]:
         """The parameters in coordinates that suit second-order search of a loss per datum.

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from typing import Any
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float
 
 from amortis._types import Parameters, RandomKey, RowIndex
@@ -101,6 +102,17 @@ class AbstractInferenceFunction(eqx.Module):
         Returns:
             Raw parameters of each row's local factor, real numbers.
         """
+
+    def step_sizes(self, parameters: Parameters) -> Parameters:
+        """Relative step sizes of optimisers that move all parameters alike, such as Adam.
+
+        Args:
+            parameters: as made by `init`, with or without an axis of restarts in front.
+
+        Returns:
+            A factor for each leaf; one, unless the function knows better.
+        """
+        return jax.tree.map(lambda _: 1.0, parameters)
 
 
 class AbstractRowFunction(AbstractInferenceFunction):

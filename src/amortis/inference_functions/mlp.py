@@ -18,14 +18,11 @@ from amortis.inference_functions.interface import AbstractRowFunction, FunctionS
 class MLP(AbstractRowFunction):
     r"""A multilayer perceptron plus a linear map of the standardized context.
 
-    $f_\phi(w) = A h_0 + b + W_{L+1} h_L$, $h_l = a(W_l h_{l-1} + b_l)$, $h_0 = w / \sqrt D$ for a
-    standardized context of D columns.
+    $f_\phi(w) = A w + b + W_{L+1} h_L$, $h_l = a(W_l h_{l-1} + b_l)$, $h_0 = w$.
 
-    Divided by $\sqrt D$, a step of Adam moves the outputs of many columns about as much as those of
-    one; without it steps of 0.01 blow up on images. The linear skip makes linear-Gaussian models
-    close exactly at any width. The smooth activation suits second-order optimisers. The first
-    layer's kinks are spread over the standardized context, so that one input can be resolved by
-    narrow networks.
+    The linear skip makes linear-Gaussian models close exactly at any width. The smooth activation
+    suits second-order optimisers. The first layer's kinks are spread over the standardized context,
+    so that one input can be resolved by narrow networks.
 
     Attributes:
         width: units in each hidden layer, at least one.
@@ -62,14 +59,17 @@ class MLP(AbstractRowFunction):
         shapes = [*itertools.pairwise(sizes), (self.width,), (self.width, shape.outputs)]
         *weights, kinks, last = numerics.normals(key, shapes)
         layers = [
-            {"weight": w / math.sqrt(w.shape[0]), "bias": numerics.zeros(key, w.shape[1])}
-            for w in weights[1:]
+            {"weight": w / math.sqrt(max(w.shape[0], 1)), "bias": numerics.zeros(key, w.shape[1])}
+            for w in weights
         ]
         # Standardized inputs mostly lie in [-2, 2]; a gain of two and spread biases bend there.
-        first = {"weight": 2.0 * weights[0], "bias": 4.0 * numerics.uniform_of(kinks) - 2.0}
+        layers[0] = {
+            "weight": 2.0 * layers[0]["weight"],
+            "bias": 4.0 * numerics.uniform_of(kinks) - 2.0,
+        }
         last = 0.1 * last
         parameters: dict[str, Any] = {
-            "layers": [first, *layers],
+            "layers": layers,
             "last": last / math.sqrt(self.width),
             "bias": numerics.zeros(key, shape.outputs),
         }
@@ -77,15 +77,26 @@ class MLP(AbstractRowFunction):
             parameters["skip"] = numerics.zeros(key, shape.columns, shape.outputs)
         return numerics.on_device(parameters)
 
+    def step_sizes(self, parameters: Parameters) -> Parameters:
+        """One over the root of the number of columns for what multiplies the context.
+
+        A step of Adam then moves the outputs of many columns as much as those of one, where all
+        columns pull alike; with steps of 0.01 everywhere networks of images blow up.
+        """
+        sizes: dict[str, Any] = dict(super().step_sizes(parameters))
+        first, *others = sizes["layers"]
+        reading = 1.0 / math.sqrt(max(parameters["layers"][0]["weight"].shape[-2], 1))
+        sizes["layers"] = [{**first, "weight": reading}, *others]
+        return {**sizes, "skip": reading} if self.skip else sizes
+
     def __call__(
         self,
         parameters: Parameters,
         context: Float[Array, "batch columns"],
         index: RowIndex | None,
     ) -> Float[Array, "batch outputs"]:
-        scaled = context / math.sqrt(max(context.shape[1], 1))
-        hidden = scaled
+        hidden = context
         for layer in parameters["layers"]:
             hidden = self.activation(hidden @ layer["weight"] + layer["bias"])
         outputs = hidden @ parameters["last"] + parameters["bias"]
-        return outputs + scaled @ parameters["skip"] if self.skip else outputs
+        return outputs + context @ parameters["skip"] if self.skip else outputs

@@ -110,6 +110,10 @@ class Windowed(AbstractInferenceFunction):
             "edges": numerics.on_device(numerics.zeros(key, shape.edges, shape.outputs)),
         }
 
+    def step_sizes(self, parameters: Parameters) -> Parameters:
+        sizes: Parameters = super().step_sizes(parameters)
+        return {**sizes, "inner": self.inner.step_sizes(parameters["inner"])}
+
     def __call__(
         self, parameters: Parameters, context: WindowContext, index: RowIndex | None
     ) -> Float[Array, "batch outputs"]:

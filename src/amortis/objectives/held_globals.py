@@ -61,6 +61,10 @@ class HeldGlobals(eqx.Module):
         del parameters
         return jnp.zeros(0), jnp.zeros(0)
 
+    def step_sizes(self, parameters: Parameters) -> Parameters:
+        """Relative step sizes of optimisers that move all parameters alike."""
+        return {"locals": self.loss.step_sizes(self._all(parameters))["locals"]}
+
     def coordinates(self, parameters: Parameters) -> Parameters:
         """Coordinates for second-order search."""
         return {"locals": self.loss.coordinates(self._all(parameters))["locals"]}

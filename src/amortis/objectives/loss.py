@@ -91,6 +91,10 @@ class NegativeElbo(eqx.Module):
         """Means and sds of the globals: what must settle besides the loss."""
         return self.guide.global_moments(parameters)
 
+    def step_sizes(self, parameters: Parameters) -> Parameters:
+        """Relative step sizes of optimisers that move all parameters alike; see `Guide`."""
+        return self.guide.step_sizes(parameters)
+
     def coordinates(self, parameters: Parameters) -> Parameters:
         """The parameters in coordinates that suit second-order search; see `Guide`."""
         return self.guide.coordinates(parameters)

@@ -141,6 +141,10 @@ class SemiAmortizedElbo(eqx.Module):
         """Means and sds of the globals."""
         return self.elbo.watched(parameters)
 
+    def step_sizes(self, parameters: Parameters) -> Parameters:
+        """Relative step sizes of optimisers that move all parameters alike."""
+        return self.elbo.step_sizes(parameters)
+
     def coordinates(self, parameters: Parameters) -> Parameters:
         """Coordinates for second-order search."""
         return self.elbo.coordinates(parameters)

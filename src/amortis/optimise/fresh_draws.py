@@ -1,7 +1,6 @@
 """`FreshDraws`: stochastic gradients with a learning rate that chooses and decays itself."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -15,7 +14,7 @@ from amortis._types import Parameters, RandomKey
 from amortis.optimise.batches import Epochs, seed_of
 from amortis.optimise.fresh_walk import Walk, advance_walk, at_new_rate, first_walk
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
-from amortis.optimise.ladder import best_rate, next_rate
+from amortis.optimise.ladder import next_rate
 from amortis.optimise.status import Status
 from amortis.optimise.stopping import Plateau
 
@@ -46,6 +45,7 @@ class _FreshState:
     rate: float
     first_rate: float
     trace: Float[np.ndarray, "blocks restarts"]
+    ending: float
     recent: Float[np.ndarray, " quarter"]
     leader: int
     iterations: int
@@ -70,8 +70,8 @@ class _Settled:
 class FreshDraws(AbstractMethod):
     r"""New draws, and a new minibatch, at every step, with any optax transformation.
 
-    The first learning rate is the best of a ladder, climbed from its middle on common draws for as
-    long as the next rung is better. It stays until
+    The first learning rate is the best of a ladder, which is climbed from its middle, on common
+    draws, for as long as the next rung is better at the end of its trial. It stays until
     `plateau` says that the loss has settled, is then divided by four, and so on, until a settled
     rate neither improves on the one before nor moves what is watched (the globals). What is
     returned is a weighted average of the last rate's iterates, which has less noise than any of
@@ -123,6 +123,7 @@ class FreshDraws(AbstractMethod):
             rate=1.0,
             first_rate=1.0,
             trace=np.zeros((0, restarts)),
+            ending=np.inf,
             recent=np.zeros(0),
             leader=0,
             iterations=0,
@@ -204,8 +205,11 @@ class FreshDraws(AbstractMethod):
             jnp.asarray(state.rate),
             self._transformation(),
             self.draws,
+            # Another transformation than Adam may not move all parameters alike.
+            None if self.optimizer is not None else loss.step_sizes(state.walk.parameters),
         )
-        entry = _mean_of_finite(np.asarray(losses, np.float64))
+        losses = np.asarray(losses, np.float64)
+        entry = _mean_of_finite(losses)
         trace = np.concatenate([state.trace, entry[None]])
         leader = _leader(trace)
         recent = trace[-max(len(trace) // 4, 1) :, leader]
@@ -217,6 +221,7 @@ class FreshDraws(AbstractMethod):
             epochs=epochs,
             key=keys[0],
             trace=trace,
+            ending=float(np.min(_mean_of_finite(losses[-max(length // 4, 1) :]))),
             recent=recent,
             leader=leader,
             iterations=state.iterations + length,
@@ -228,15 +233,15 @@ class FreshDraws(AbstractMethod):
     def _try_rate(self, loss: StochasticLoss, state: _FreshState) -> _FreshState:
         """Try the next rate on the same draws and rows; after the last, go on from the best."""
         start, *before = state.trials or (dataclasses.replace(state, choosing=False),)
-        rate = next_rate(_losses(before))
+        rate = next_rate({t.rate: t.ending for t in before})
         assert rate is not None  # else the choice was made
         trial = dataclasses.replace(start, rate=rate, first_rate=rate)
         for _ in range(_TRIAL_BLOCKS):
             trial = self._block(loss, trial)
         tried = [*before, trial]
-        (best,) = (t for t in tried if t.rate == best_rate(_losses(tried)))
+        best = min(tried, key=lambda t: t.ending)
         best = dataclasses.replace(best, iterations=sum(t.iterations for t in tried))
-        last = next_rate(_losses(tried)) is None
+        last = next_rate({t.rate: t.ending for t in tried}) is None
         return best if last else dataclasses.replace(best, choosing=True, trials=(start, *tried))
 
     def _blown_up(self, state: _FreshState, trace: Float[np.ndarray, " blocks"]) -> bool:
@@ -269,11 +274,6 @@ class FreshDraws(AbstractMethod):
         return dataclasses.replace(
             state, walk=at_new_rate(walk), rate=state.rate * _DECAY, trace=state.trace[:0]
         )
-
-
-def _losses(trials: Sequence[_FreshState]) -> dict[float, tuple[float, float]]:
-    """Losses of the first and the last block, of the better restart, by rate."""
-    return {t.rate: (float(np.min(t.trace[0])), float(np.min(t.trace[-1]))) for t in trials}
 
 
 def _at_rest(before: _Settled, after: _Settled) -> bool:

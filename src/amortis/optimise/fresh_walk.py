@@ -76,6 +76,7 @@ def advance_walk(
     rate: Float[Array, ""],
     transformation: optax.GradientTransformation,
     draws: int,
+    sizes: Any = None,
 ) -> tuple[Walk, Float[Array, "steps restarts"]]:
     """One step per key; all restarts see the same noise and rows, so that they can be compared.
 
@@ -87,6 +88,7 @@ def advance_walk(
         rate: factor on the optimizer's updates.
         transformation: the optimizer.
         draws: draws per step.
+        sizes: further factors on the updates, one for each leaf; None for none.
 
     Returns:
         The walk after the steps, and the noisy loss before each of them.
@@ -97,7 +99,7 @@ def advance_walk(
         noise = loss.fresh_noise(key, draws, loss.size if rows is None else rows.shape[0])
 
         def one(walk: Walk) -> tuple[Walk, Array]:
-            return _one_step(loss, walk, noise, rows, rate, transformation)
+            return _one_step(loss, walk, noise, rows, rate, transformation, sizes)
 
         return over_restarts(one, walk)(walk)
 
@@ -111,12 +113,15 @@ def _one_step(
     rows: Array | None,
     rate: Array,
     transformation: optax.GradientTransformation,
+    sizes: Any,
 ) -> tuple[Walk, Array]:
     value, gradient = jax.value_and_grad(loss.value)(walk.parameters, noise, rows)
     # Optax mixes integer step counts with floats; under strict promotion that is refused.
     with jax.numpy_dtype_promotion("standard"):
         updates, optimizer = transformation.update(gradient, walk.optimizer, walk.parameters)
     scaled = jax.tree.map(lambda u: rate * walk.damping * u, updates)
+    if sizes is not None:
+        scaled = jax.tree.map(lambda u, size: size * u, scaled, sizes)
     moved = optax.apply_updates(walk.parameters, scaled)
     leaves = jax.tree.leaves((gradient, moved))
     finite = jnp.isfinite(value) & jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))

@@ -53,6 +53,13 @@ class StochasticLoss(Protocol):
         """Locations and scales of the quantities that must settle besides the loss."""
         ...
 
+    def step_sizes(self, parameters: Parameters) -> Any:
+        """Relative step sizes of optimisers that move all parameters alike, such as Adam.
+
+        A pytree of factors, one for each leaf.
+        """
+        ...
+
     def coordinates(self, parameters: Parameters) -> Parameters:
         """The parameters in coordinates that suit second-order search."""
         ...
