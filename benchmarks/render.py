@@ -48,8 +48,8 @@ evaluator scores every q on NumPyro's unconstrained scale: closed form for linea
 PPCA, Gauss-Hermite for the nonlinear model, 1024 common antithetic draws for IRT and for full
 covariances; of the neural network all KLs and the last layer are in closed form, and codes and
 hidden layers take 32 common antithetic draws of every image's own. Before a run counts, the
-contestant's log joint is compared with the evaluator's at three random points. Snapshots of q are taken off the
-clock.
+contestant's log joint is compared with the evaluator's at three random points. Snapshots of q are
+taken off the clock.
 
 Cold counts from the launch of the process: imports, binding, compilation (PyTensor may keep its
 cache of compiled code, JAX keeps none). Warm counts from the start of training with everything

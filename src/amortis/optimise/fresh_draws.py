@@ -81,7 +81,7 @@ class FreshDraws(AbstractMethod):
 
     Attributes:
         draws: draws per step, antithetic in pairs.
-        batch: rows per step; by default all up to 1024 rows, else about 1024,
+        batch: rows per step; by default all up to 1024 rows, else 513 to 1024,
             chosen so that hardly any row sits an epoch out.
         optimizer: an optax transformation with its own step size, which `FreshDraws` only scales
             down; by default Adam with the rate chosen as above.
