@@ -17,8 +17,9 @@ from amortis.optimise.lbfgs import LBFGSState
 from amortis.optimise.status import Status
 
 _FIRST_BLOCK, _BLOCK = 4, 12
-"""Evaluations before the first look from the host, and between two looks. The first comes early,
-since a fit of a Gaussian model is all but there by then, but is no ground for a judgement."""
+"""Evaluations before the first look from the host, and between two looks. The first look comes
+early, since a fit of a Gaussian model is all but there by then; it and the next are judged as one
+block."""
 
 _FIRST_SLACK = 5.0
 """The first draws are few: settling on them to the last digit would be lost with the next ones."""
@@ -131,7 +132,8 @@ class FixedDraws(AbstractMethod):
 
     def step(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
         count = jnp.asarray(-(-state.draws // state.chunk))
-        length = _FIRST_BLOCK if state.evaluations == 0 else _BLOCK
+        first, second = state.evaluations == 0, state.evaluations == _FIRST_BLOCK
+        length = _FIRST_BLOCK if first else _BLOCK - _FIRST_BLOCK if second else _BLOCK
         search, looked = advance(
             loss,
             state.search,
@@ -153,7 +155,7 @@ class FixedDraws(AbstractMethod):
             watched=looked.watched,
             leader=leader,
             objective=-float(after[leader]),
-            decrease=float(before[leader] - after[leader]),
+            decrease=(state.measured if second else float(before[leader])) - float(after[leader]),
             measured=float(before[state.leader]) if first_look else state.measured,
             evaluations=state.evaluations + length,
             level_evaluations=state.level_evaluations + length,
@@ -163,8 +165,8 @@ class FixedDraws(AbstractMethod):
         )
         shift, change = (float(np.asarray(values)[leader]) for values in looked.unsettled)
         still = shift <= 0.5 * self.mean_tolerance and change <= 0.5 * self.sd_tolerance
-        judged = length == _BLOCK and state.decrease <= enough and still
-        if judged or bool(np.asarray(search.stalled)[leader]):
+        settled = not first and state.decrease <= enough and still
+        if settled or bool(np.asarray(search.stalled)[leader]):
             return self._compare(loss, state)
         if state.level_evaluations >= self.evaluations:
             return dataclasses.replace(state, status=Status.ITERATIONS_EXHAUSTED)
