@@ -142,7 +142,7 @@ def _panel(axis: Any, rows: list[dict[str, Any]], names: list[str], limit: float
             axis.plot([row["warm"], row["cold"]], [y, y], color=color, lw=1, alpha=0.5)
             axis.plot(row["cold"], y, "o", color=color, mfc="white")
     axis.set_xscale("log")
-    axis.set_xlim(0.008, 1.5 * max(most, 2 * limit))
+    axis.set_xlim(0.003, 1.5 * max(most, 2 * limit))
     axis.set_ylim(-0.6, len(names) - 0.4)
     axis.set_yticks(range(len(names)), names, fontsize=8)
     axis.grid(axis="x", alpha=0.3)
