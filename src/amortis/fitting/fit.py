@@ -74,9 +74,9 @@ def fit(
         key: random key; the same key gives the same fit.
         inference: the inference function, or a module for `Network`; by default what `check` finds
             to be enough: `MLP()`, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` if none is.
-        globals_: the globals' factor, `DiagonalNormal()`; `Point()` for variational EM.
+        globals_: the globals' factor; by default `DiagonalNormal()`; `Point()` for variational EM.
         locals_: the factor of one row's locals; by default `DiagonalNormal()`.
-        optimiser: `FixedDraws()` or `FreshDraws()`, by default as the sizes say; `ConstantRate()`.
+        optimiser: by default `FixedDraws()` or `FreshDraws()`, by size; else also `ConstantRate(…)`.
         gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
         objective: `SemiAmortized(...)` trains the function to be a good start for steps of each
             row's own; by default the ELBO of the function's output.
