@@ -76,7 +76,7 @@ def fit(
             to be enough: `MLP()`, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` if none is.
         globals_: the globals' factor; by default `DiagonalNormal()`; `Point()` for variational EM.
         locals_: the factor of one row's locals; by default `DiagonalNormal()`.
-        optimiser: by default `FixedDraws()` or `FreshDraws()`, by size; else also `ConstantRate(…)`.
+        optimiser: by default `FixedDraws()` or `FreshDraws()`, by size; also `ConstantRate(…)`.
         gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
         objective: `SemiAmortized(...)` trains the function to be a good start for steps of each
             row's own; by default the ELBO of the function's output.
