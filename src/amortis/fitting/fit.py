@@ -225,6 +225,6 @@ def _from_finite_start(
 
 
 def _starts(guide: Guide, key: RandomKey, restarts: int) -> dict[str, Parameters]:
-    """Starting parameters with an axis of restarts, stacked on the host."""
+    """Starting parameters with an axis of restarts, on the host, where nothing is compiled."""
     each = [guide.init(numerics.forked(key, i)) for i in range(restarts)]
-    return jax.tree.map(lambda *leaves: jax.device_put(np.stack(leaves)), *each)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *each)

@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from amortis._types import RowIndex
@@ -29,7 +30,7 @@ class Parts(eqx.Module):
     @property
     def edges(self) -> int:
         """Number of units that lack a part of their row."""
-        return 0 if self.edge is None else int(jnp.max(self.edge, initial=-1)) + 1
+        return 0 if self.edge is None else int(np.max(np.asarray(self.edge), initial=-1)) + 1
 
 
 class WindowContext(eqx.Module):

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from amortis import numerics
@@ -88,9 +90,13 @@ class Windowed(AbstractInferenceFunction):
         place = own + np.asarray(self.offsets)
         there = (place >= 0) & (place < series.shape[0])
         # A missing row is an average one, which the standardized context reads as zeros.
-        average = jnp.mean(series, axis=0)
-        read = series[np.clip(place, 0, series.shape[0] - 1)]
-        windows = jnp.where(there[:, :, None], read, average)
+        place = np.clip(place, 0, series.shape[0] - 1)
+        if isinstance(series, Tracer):
+            windows = jnp.where(there[:, :, None], series[place], jnp.mean(series, axis=0))
+        else:  # on the host: every operation on a device would be compiled first
+            values = np.asarray(series)
+            windows = np.where(there[:, :, None], values[place], values.mean(axis=0))
+            windows = jax.device_put(windows)
         whole = there.all(axis=1)
         edge = np.where(whole, -1, np.cumsum(~whole) - 1)
         return Parts(windows.reshape(windows.shape[0], -1), edge=jnp.asarray(edge))

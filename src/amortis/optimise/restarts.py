@@ -31,10 +31,7 @@ def over_restarts(function: Callable[[Any], Any], states: Any) -> Callable[[Any]
 
 
 def apart(starts: Any) -> list[Any]:
-    """The starts one by one, each with its axis of restarts, of length one."""
+    """The starts one by one, on the host, each with its axis of restarts, of length one."""
     hosted = jax.tree.map(np.asarray, starts)
-
-    def one(i: int) -> Any:
-        return jax.tree.map(lambda leaf: jax.device_put(leaf[i : i + 1]), hosted)
-
-    return [one(i) for i in range(jax.tree.leaves(hosted)[0].shape[0])]
+    count = jax.tree.leaves(hosted)[0].shape[0]
+    return [jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], hosted) for i in range(count)]
