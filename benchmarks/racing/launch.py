@@ -19,6 +19,11 @@ PEERS = HERE.parent / ".venv-peers" / "bin" / "python"
 GRACE = 240.0
 """Seconds beyond two limits after which a process is ended: imports, compilation, adaptation."""
 
+JAX_CACHE = "JAX_COMPILATION_CACHE_DIR"
+
+_AROUND = {"field", "launch", "reference", "summary", "table"}
+"""What orders runs and reads their results: no run depends on them."""
+
 
 def one_run(
     task: Task,
@@ -85,7 +90,10 @@ def one_run(
 def _source(who: Contestant, module: str) -> str:
     """A digest of the code that runs: results of other code are not taken up again."""
     ours = sorted((HERE.parent / "src" / "amortis").rglob("*.py")) if who.ours else []
-    files = [*ours, HERE / "racing" / "contestants" / f"{module}.py", HERE / "racing/clock.py"]
+    racing = HERE / "racing"
+    shared = [file for file in sorted(racing.glob("*.py")) if file.stem not in _AROUND]
+    densities = sorted((racing / "contestants").glob("*_density.py"))
+    files = [*ours, *shared, *densities, racing / "contestants" / f"{module}.py"]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
     return digest.hexdigest()[:16]
 
@@ -111,12 +119,13 @@ def _contest(
 
 
 def _environment(out: Path) -> dict[str, str]:
-    """One thread each; PyTensor's cache of compiled code is kept, to its advantage."""
+    """One thread each; PyTensor's cache of compiled code is kept, JAX's is not."""
     one = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     source = str(HERE.parent / "src")
     path = os.pathsep.join([str(HERE), source, os.environ.get("PYTHONPATH", "")])
+    inherited = {name: value for name, value in os.environ.items() if name != JAX_CACHE}
     return {
-        **os.environ,
+        **inherited,
         **one,
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": path,

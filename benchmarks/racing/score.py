@@ -39,8 +39,9 @@ def main(folder: Path, out: Path) -> None:
             found["error"].append(error)
             found["off"].append(_off(task, known, arrays["mean"]))
         phases[phase] = found
-    if notes.get("density_error", 0.0) > WRONG_DENSITY:
-        notes["error"] = f"another density: relative error {notes['density_error']:.2g}"
+    off = notes.get("density_error")
+    if off is not None and not off <= WRONG_DENSITY:  # nor what is not a number
+        notes["error"] = f"another density: relative error {off:.2g}"
     if not phases and "error" not in notes:
         notes["error"] = "no q within the time"
     lines = lines_of_user_code(order["module"], order["task"])

@@ -17,18 +17,20 @@ Run = dict[str, Any]
 _OVERTIME = 1.05
 """Of the limit: a last step may end after it."""
 
-PATIENCE = 5
-"""Snapshots for which the goal has to be kept: who trains on at a constant rate may leave later."""
+STAY = 2.0
+"""Times the seconds to the goal for which it has to be kept: who trains on at a constant rate may
+leave again."""
 
 
 def seconds_to_stay(seconds: list[float], reached: list[bool]) -> float:
     """Seconds of the first snapshot that reaches the goal and is not the last to do so for a while.
 
-    It and the `PATIENCE` snapshots after it, or all that are left, reach the goal. Infinity where
-    there is none.
+    It and all snapshots until `STAY` times its seconds reach the goal: a span of time, since the
+    snapshots of contestants lie closer or further apart. Infinity where there is none.
     """
     for i, at in enumerate(seconds):
-        if all(reached[i : i + 1 + PATIENCE]):
+        span = zip(seconds[i:], reached[i:], strict=True)
+        if all(there for later, there in span if later <= STAY * at):
             return at
     return math.inf
 
@@ -146,7 +148,7 @@ def bars(rows: list[Run], limit: float) -> list[Run]:
     """Ratios of the best peer's seconds to ours, task by task, and their medians.
 
     Where no peer reaches the goal within the limit, the ratio is at least the limit's, if any peer
-    did run to it; peers that failed say nothing.
+    did run to it; peers that failed before they were there say nothing.
     """
     found: list[Run] = []
     for who in ("amortis A-VI", "amortis F-VI"):
@@ -155,7 +157,8 @@ def bars(rows: list[Run], limit: float) -> list[Run]:
             for task in dict.fromkeys(row["task"] for row in rows):
                 here = [row for row in rows if row["task"] == task]
                 ours = [row[kind] for row in here if row["who"] == who]
-                sound = [row for row in here if not row["ours"] and row["error"] is None]
+                others = [row for row in here if not row["ours"]]
+                sound = [row for row in others if not row["error"] or row[kind] is not None]
                 peers = [row[kind] for row in sound if row[kind] is not None]
                 if not ours or not sound:
                     continue
@@ -177,7 +180,8 @@ def bars(rows: list[Run], limit: float) -> list[Run]:
 
 def with_other_tasks(result: Run, before: Run) -> Run:
     """A result with the tasks of an earlier one that were not run again under its settings."""
-    if any(result[key] != before.get(key) for key in ("limit", "clock", "seeds")):
+    alike = ("limit", "clock", "seeds", "machine", "versions")
+    if any(result[key] != before.get(key) for key in alike):
         return result
     references = {**before["references"], **result["references"]}
     both = [row for row in before["rows"] if row["task"] not in result["references"]]

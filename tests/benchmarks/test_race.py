@@ -19,7 +19,9 @@ def test_who_leaves_again_has_not_stayed() -> None:
     seconds = [1.0, 2.0, 3.0, 4.0]
     assert seconds_to_stay(seconds, [False, True, True, True]) == 2.0
     assert seconds_to_stay(seconds, [True, False, True, True]) == 3.0
-    assert seconds_to_stay(seconds, [True, True, True, False]) == math.inf
+    assert seconds_to_stay(seconds, [False, False, True, False]) == math.inf
+    # Twice the seconds are enough, whatever the number of snapshots in them.
+    assert seconds_to_stay(seconds, [True, True, True, False]) == 1.0
     assert seconds_to_stay([], []) == math.inf
 
 

@@ -1,10 +1,16 @@
 import csv
+import dataclasses
 import json
+import re
+import struct
 
+import numpy as np
 import pytest
 
-from amortis.cli import main, reproduce
+from amortis.cli import main, reproduce, reproduce_bnn
 from amortis.experiments import reproduction
+from amortis.experiments.bnn import fits
+from amortis.experiments.bnn.settings import read_bnn_settings
 from amortis.experiments.settings import read_settings
 from amortis.experiments.tasks import TASKS
 from tests.experiments.small_experiment import SETTINGS, SmallTask
@@ -123,10 +129,85 @@ def test_the_bayesian_neural_network_has_schedules_of_its_own(tmp_path, capsys, 
     assert "AMORTIS_DATA names" in capsys.readouterr().err
 
 
+@pytest.fixture
+def tiny_network(tmp_path, monkeypatch):
+    """Two schedules of a network of a few weights, and a folder with its images in IDX form."""
+    made = read_bnn_settings()
+    small = {"training": 24, "batch": 12, "epochs": 40, "evaluate": 20, "held_out": 0}
+    schedules = {
+        name: dataclasses.replace(
+            made.schedules[name], **small, methods=("constant", "A-VI, k = 1"), part="train"
+        )
+        for name in ("short", "mnist")
+    }
+    settings = dataclasses.replace(made, latents=2, hidden=(3, 3), schedules=schedules)
+    for module in (fits, reproduce_bnn):
+        monkeypatch.setattr(module, "read_bnn_settings", lambda: settings)
+    generator = np.random.default_rng(3)
+    for name in ("fashion_mnist", "mnist"):
+        folder = tmp_path / "images" / name
+        folder.mkdir(parents=True)
+        for file, array in (
+            ("train-images-idx3-ubyte", generator.integers(0, 256, (24, 4, 4))),
+            ("train-labels-idx1-ubyte", generator.integers(0, 10, 24)),
+        ):
+            head = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(
+                f">{array.ndim}I", *array.shape
+            )
+            (folder / file).write_bytes(head + array.astype(np.uint8).tobytes())
+    return str(tmp_path / "images")
+
+
+def columns_but_seconds(path):
+    with path.open(encoding="utf8", newline="") as stream:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(stream)]
+
+
+def test_the_network_goes_on_where_it_was_interrupted_and_has_its_part_of_the_page(
+    tmp_path, capsys, monkeypatch, tiny_network
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    page = tmp_path / "page" / "paper.md"
+    asked = ["reproduce", "bnn", "--as", "code", "--data", tiny_network]
+    assert main([*asked, "--out", str(whole), "--page", str(page)]) == 0
+    text = page.read_text("utf8")
+    assert "## Bayesian neural network (Figures 5 and 9)" in text
+    assert "A-VI, k = 1" in text
+    for picture in re.findall(r"\]\((images/[^)]+)\)", text):
+        assert (page.parent / picture).read_bytes().startswith(b"\x89PNG")
+    assert text.count("](images/") == 2
+
+    one_fit, calls = fits.fit_recorded, []
+
+    def interrupted(*arguments, **named):
+        calls.append(None)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return one_fit(*arguments, **named)
+
+    monkeypatch.setattr(fits, "fit_recorded", interrupted)
+    assert main([*asked, "--out", str(parts)]) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert main([*asked, "--out", str(parts)]) == 0
+    assert len(calls) == 3  # the first is not made again
+    (name,) = (path.name for path in (whole / "bnn").glob("*.csv"))
+    assert columns_but_seconds(parts / "bnn" / name) == columns_but_seconds(whole / "bnn" / name)
+
+
+def test_images_that_are_not_there_are_missed_before_anything_is_run(
+    tmp_path, capsys, task, monkeypatch
+) -> None:
+    gone = str(tmp_path / "gone")
+    arguments = ["reproduce", "paper", "--only", "saw", "--only", "bnn", "--data", gone]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    assert "folder is" in capsys.readouterr().err
+    assert task.ran == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["bnn", "--as", "code"], "--as is 'code' beside the experiment 'bnn'"),
+        (["bnn", "--as", "paper"], "--as is 'paper' beside the experiment 'bnn'"),
         (["bnn", "--only", "saw"], "--only is 'saw' beside the experiment 'bnn'"),
         (["saw", "--seeds", "99999999999"], "--seeds is 99999999999; expected at most 10000"),
         (["saw", "--page", "file/page.md"], "the folder of --page is 'file', which cannot be made"),

@@ -4,9 +4,13 @@ import math
 
 import pytest
 
+import amortis
 from amortis import ArgumentError
+from amortis.experiments import linear
+from amortis.experiments.comparison import Setting
 from amortis.experiments.runs import RunPath, RunResult, RunStore, run_campaign
 from amortis.experiments.settings import ScheduleName
+from amortis.experiments.tasks.linear_task import LinearTask
 from tests.experiments.small_experiment import SmallTask, campaign
 
 # F-VI: two seeds of ours and of one rate; A-VI: four of ours, two of each of two rates.
@@ -109,3 +113,24 @@ def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path) -> Non
     with pytest.raises(ArgumentError, match=r"cannot be (read|made)") as caught:
         run_campaign(campaign(), SmallTask(), store(tmp_path / "file"))
     assert "\n" not in str(caught.value)
+
+
+def test_real_fits_that_are_interrupted_on_the_way_end_bit_for_bit_the_same(tmp_path) -> None:
+    x = linear.simulate(40, seed=0)
+    task = LinearTask(x, Setting.PAPER, amortis.from_numpyro(linear.model, x))
+    whole = run_campaign(campaign(seeds=1), task, store(tmp_path / "whole"))
+
+    def monitor_for(label):
+        def monitor(progress, current):
+            if "run 4 of" in label:  # Adam's: it has begun, and is not over
+                raise KeyboardInterrupt
+
+        return monitor
+
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(campaign(seeds=1), task, store(tmp_path / "parts"), monitor_for=monitor_for)
+    lines = []
+    parts = run_campaign(campaign(seeds=1), task, store(tmp_path / "parts"), tell=lines.append)
+    assert lines == [f"tiny-code: 3 of {len(whole)} runs are there already"]
+    for name, result in whole.items():
+        assert repr(without_times(parts[name])) == repr(without_times(result)), name.label

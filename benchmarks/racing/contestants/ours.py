@@ -5,6 +5,7 @@ there is no time for `refine`.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -13,7 +14,6 @@ import numpy as np
 
 import amortis
 from racing.clock import RATIO, Clock
-from racing.contestants.numpyro_density import log_joint_of
 from racing.models import MODELS
 from racing.tasks import Task
 
@@ -40,7 +40,20 @@ def run(task: Task, data: dict[str, Any], clock: Clock, options: dict[str, Any])
         monitor.write(task, fit)
         clock.note(**{f"{phase}_seconds": seconds, f"{phase}_status": fit.status.name})
     clock.finish()
-    return log_joint_of(task, data)
+    return log_joint_of(task, model)
+
+
+def log_joint_of(task: Task, model: amortis.LatentModel) -> Callable[[np.ndarray], np.ndarray]:
+    """The log joint of points, shape (draws,), as the bound model has it."""
+
+    @jax.jit
+    def one(point: jax.Array) -> jax.Array:
+        sites = task.split(point)
+        theta = {name: sites[name] for name in model.globals_}
+        z = {name: sites[name] for name in model.locals_}
+        return model.log_joint(theta, z)
+
+    return lambda points: np.array([float(one(p.astype(np.float32))) for p in points])
 
 
 class Monitor:

@@ -12,7 +12,7 @@ from amortis.cli.choices import nearest, require_at_least
 from amortis.cli.exit_codes import ExitCode
 from amortis.cli.output import prepare_folder
 from amortis.cli.progress import progress_display
-from amortis.cli.reproduce_bnn import BNN, Done, reproduce_bnn
+from amortis.cli.reproduce_bnn import BNN, Done, reproduce_bnn, require_images
 from amortis.experiments import reproduction
 from amortis.experiments.bnn.section import page_section
 from amortis.experiments.comparison import Setting
@@ -62,24 +62,34 @@ def reproduce(
     page: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Markdown page of all that was run.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with the image files of bnn; by default below the folder in the variable "
+            "AMORTIS_DATA, else they are fetched.",
+        ),
+    ] = None,
 ) -> int:
     """Run published experiments; a run that was interrupted goes on where it stopped."""
     _require_seeds(seeds, seed)
     if page is not None:
         prepare_folder(page.parent, "the folder of --page")
+        prepare_folder(page.parent / "images", "the folder of the pictures of --page")
     alone = experiment.strip().casefold() == BNN
     if alone:
         _refuse_for_images(as_, only)
-        done, images = [], _images([schedule], seeds, seed, out)
+        done, images = [], _images([schedule], seeds, seed, out, data)
     else:
         wanted = _wanted(experiment, as_, only)
         schedules = {name.value: name for name in ScheduleName}
         chosen = schedules[_choice("--schedule", schedule, schedules)]
-        done = _run(wanted, Request(prepare_folder(out), chosen, seeds, seed))
         # Both data sets at the short schedule; the published one has its own.
-        each = ["short", "mnist"] if schedule == "short" else [schedule]
-        asked = _with_images(experiment, only) and done is not None
-        images = _images(each, seeds, seed, out) if asked else []
+        each = ["short", "mnist"] if chosen is ScheduleName.SHORT else [chosen.value]
+        asked = each if _with_images(experiment, only) else []
+        require_images(asked, data)  # before hours of other experiments
+        done = _run(wanted, Request(prepare_folder(out), chosen, seeds, seed))
+        images = [] if done is None else _images(asked, seeds, seed, out, data)
     if done is None or images is None:
         return ExitCode.INTERRUPTED
     if page is not None:
@@ -124,11 +134,13 @@ def _run(wanted: Sequence[tuple[str, Setting]], request: Request) -> list[Reprod
     return done
 
 
-def _images(schedules: Sequence[str], seeds: int | None, seed: int, out: Path) -> list[Done] | None:
+def _images(
+    schedules: Sequence[str], seeds: int | None, seed: int, out: Path, data: Path | None
+) -> list[Done] | None:
     """The neural network at some schedules; None where it was interrupted."""
     images: list[Done] = []
     for schedule in schedules:
-        fitted = reproduce_bnn(schedule, seeds, seed, out)
+        fitted = reproduce_bnn(schedule, seeds, seed, out, data)
         if fitted is None:
             return None
         images.append(fitted)
@@ -136,13 +148,17 @@ def _images(schedules: Sequence[str], seeds: int | None, seed: int, out: Path) -
 
 
 def _refuse_for_images(as_: str | None, only: Sequence[str] | None) -> None:
-    """Options that mean nothing for the neural network: the paper and the code have one model."""
-    for option, value in (("--as", as_), ("--only", only[0] if only else None)):
-        if value is not None:
-            raise ArgumentError(
-                f"{option} is '{value}' beside the experiment '{BNN}', which has one model and one "
-                f"part; expected neither: leave it out"
-            )
+    """Options that mean nothing for the neural network, which is run as the code has it."""
+    if as_ is not None and _choice("--as", as_, [each.value for each in Setting]) != "code":
+        raise ArgumentError(
+            f"--as is '{as_}' beside the experiment '{BNN}', for which the paper gives another "
+            f"number of weights than its code has; expected code: leave it out"
+        )
+    if only:
+        raise ArgumentError(
+            f"--only is '{only[0]}' beside the experiment '{BNN}'; expected it beside {ALL}: leave "
+            f"it out"
+        )
 
 
 def _with_images(experiment: str, only: Sequence[str] | None) -> bool:

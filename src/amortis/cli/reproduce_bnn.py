@@ -1,5 +1,6 @@
 """`amortis reproduce bnn`: the Bayesian neural network, whose numbers are errors, not losses."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -10,6 +11,7 @@ from amortis.cli.comparison_table import COLUMNS, comparison_rows
 from amortis.cli.output import prepare_folder
 from amortis.cli.progress import progress_display
 from amortis.experiments.bnn import BnnResult, run_bnn, write_figures
+from amortis.experiments.bnn.pictures import read_pictures
 from amortis.experiments.bnn.settings import read_bnn_settings
 from amortis.experiments.reproduction import require_pictures
 from amortis.report import markdown_table, replacing, text_table
@@ -24,7 +26,25 @@ Done = tuple[BnnResult, list[Path]]
 """A schedule that was run, and its files."""
 
 
-def reproduce_bnn(schedule: str, seeds: int | None, seed: int, out: Path) -> Done | None:
+def require_images(schedules: Sequence[str], data: Path | None) -> None:
+    """Refuse schedules whose images are not to be had, before anything is run.
+
+    Args:
+        schedules: their names.
+        data: folder of the images; see `load_images`.
+
+    Raises:
+        ArgumentError: there is no such schedule.
+        DataError: the images are not there, and cannot be fetched.
+    """
+    settings = read_bnn_settings()
+    for name in schedules:
+        read_pictures(settings.schedule(name), data)
+
+
+def reproduce_bnn(
+    schedule: str, seeds: int | None, seed: int, out: Path, data: Path | None = None
+) -> Done | None:
     """Fit the images of a schedule, or what of it is missing, and write its files.
 
     Args:
@@ -32,6 +52,7 @@ def reproduce_bnn(schedule: str, seeds: int | None, seed: int, out: Path) -> Don
         seeds: fits per method; None for what the schedule says.
         seed: of the first fit.
         out: folder for tables, pictures and fits.
+        data: folder of the images; see `load_images`.
 
     Returns:
         The fits and the files; None where it was interrupted.
@@ -55,6 +76,7 @@ def reproduce_bnn(schedule: str, seeds: int | None, seed: int, out: Path) -> Don
                 seeds=seeds,
                 first_seed=seed,
                 monitor_for=display.monitor_for,
+                data=data,
                 out=folder,
             )
     except KeyboardInterrupt:

@@ -86,9 +86,10 @@ def fetch(
         Where the file is.
 
     Raises:
-        ArgumentError: no mirrors, or the folder cannot be written.
-        ChecksumError: every mirror that answered has other bytes.
-        DownloadError: no mirror could be reached, or none has the file.
+        ArgumentError: no mirrors, the folder cannot be written, or a file in it not be read.
+        ChecksumError: every mirror has other bytes.
+        DownloadError: some mirror could not be reached or does not have the file, and the others,
+            if any, have other bytes.
     """
     if not mirrors:
         raise ArgumentError("mirrors is empty; expected at least one address: leave it out")
@@ -104,7 +105,7 @@ def fetch(
             return target
         reasons.append(f"{url} {failed}")
     damaged = all("checksum" in reason for reason in reasons)
-    remedy = "try again later, pass other mirrors=, or put the file into a folder and name that"
+    remedy = f"try again later, pass other mirrors=, or put the file into '{target.parent}'"
     raise (ChecksumError if damaged else DownloadError)(
         f"'{file.name}' could not be fetched: {'; '.join(reasons)}; {remedy}"
     )
@@ -200,5 +201,12 @@ def _folder(folder: Path) -> Path:
 
 
 def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    try:
+        with path.open("rb") as stream:
+            made = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+    except OSError as error:
+        raise ArgumentError(
+            f"'{path}' cannot be read: {error.strerror or error}; expected a file that was fetched "
+            f"before: make it readable, or remove it"
+        ) from error
+    return made.hexdigest()

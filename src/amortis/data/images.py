@@ -122,8 +122,9 @@ def load_images(
     """Read a part of an image set from a folder, or fetch the published files once.
 
     Looked for in `folder`; without it below the folder that `AMORTIS_DATA` names, then in the
-    cache, whose files are compared with the published checksums, then on the mirrors. Files in a
-    folder of the user's own are read as they are, so that they may be a selection.
+    cache, whose files are compared with the published checksums where they may be fetched again,
+    then on the mirrors. Files in a folder of the user's own are read as they are, so that they may
+    be a selection.
 
     Args:
         source: `FASHION_MNIST` or `MNIST`.

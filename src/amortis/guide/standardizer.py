@@ -10,6 +10,10 @@ from jaxtyping import Array, Float
 
 from amortis.inference_functions import Parts
 
+_ROWS_AT_ONCE = 2**18
+"""Rows whose squares are summed at once: 64 bit copies of ten million rows would be the most memory
+that a fit by minibatches takes."""
+
 
 class _Columns(eqx.Module):
     """Mean of each column, and what centered columns are multiplied with."""
@@ -29,11 +33,10 @@ class _Columns(eqx.Module):
 
     @classmethod
     def of(cls, matrix: Float[Array, "rows columns"], decorrelate: bool) -> "_Columns":
-        values = np.asarray(matrix, np.float64)
-        center = values.mean(axis=0)
+        values, dtype = np.asarray(matrix), matrix.dtype
+        center = values.mean(axis=0, dtype=np.float64)
         mixes = decorrelate and values.shape[1] > 1
-        mix = (_decorrelating if mixes else _standardizing)(values - center)
-        dtype = matrix.dtype
+        mix = (_decorrelating if mixes else _standardizing)(values, center)
         return cls(jax.device_put(center.astype(dtype)), jax.device_put(mix.astype(dtype)))
 
 
@@ -90,18 +93,28 @@ class Standardizer(eqx.Module):
         return dataclasses.replace(parts, rows=rows, members=self.members.on_host(parts.members))
 
 
-def _standardizing(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+def _standardizing(
+    matrix: Float[np.ndarray, "n d"], center: Float[np.ndarray, " d"]
+) -> Float[np.ndarray, " d"]:
     """One over the standard deviations; one for constant columns."""
-    spread = centered.std(axis=0)
-    constant = spread <= 1e-7 * np.maximum(np.abs(centered).max(axis=0, initial=0.0), 1e-30)
+    squares, farthest = np.zeros_like(center), np.zeros_like(center)
+    for start in range(0, len(matrix), _ROWS_AT_ONCE):
+        centered = matrix[start : start + _ROWS_AT_ONCE].astype(np.float64) - center
+        squares += np.square(centered).sum(axis=0)
+        farthest = np.maximum(farthest, np.abs(centered).max(axis=0))
+    spread = np.sqrt(squares / max(len(matrix), 1))
+    constant = spread <= 1e-7 * np.maximum(farthest, 1e-30)
     return 1.0 / np.where(constant, 1.0, spread)
 
 
-def _decorrelating(centered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "d d"]:
+def _decorrelating(
+    matrix: Float[np.ndarray, "n d"], center: Float[np.ndarray, " d"]
+) -> Float[np.ndarray, "d d"]:
     """A matrix that makes columns uncorrelated with unit variance.
 
     Directions that hardly vary (a thousandth of the average variance) are not blown up.
     """
+    centered = matrix.astype(np.float64) - center
     values, vectors = np.linalg.eigh(centered.T @ centered / len(centered))
     floor = max(1e-3 * float(values.mean()), 1e-30)
     return vectors / np.sqrt(np.maximum(values, floor))

@@ -7,13 +7,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from amortis._require import require_count, require_positive
 from amortis._types import Parameters, RandomKey
 from amortis.optimise.fixed_search import advance, first_search, search_again
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
 from amortis.optimise.lbfgs import LBFGSState
+from amortis.optimise.settled import Settled
 from amortis.optimise.status import Status
 
 _FIRST_BLOCK, _BLOCK = 4, 12
@@ -33,15 +33,6 @@ second where the padded noise has at most so many numbers, as of rules that all 
 
 
 @dataclasses.dataclass(frozen=True)
-class _Settled:
-    """What one level of draws settled on, to compare the next with."""
-
-    objective: float
-    location: Float[np.ndarray, " d"]
-    scale: Float[np.ndarray, " d"]
-
-
-@dataclasses.dataclass(frozen=True)
 class _FixedState:
     search: LBFGSState
     parameters: Parameters
@@ -58,7 +49,7 @@ class _FixedState:
     level_evaluations: int
     decrease: float
     measured: float
-    previous: _Settled | None
+    previous: Settled | None
     status: Status | None
 
 
@@ -191,7 +182,7 @@ class FixedDraws(AbstractMethod):
     def _compare(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
         """Compare a settled level with the one before; end, or go on with more draws."""
         location, scale = (np.asarray(v, np.float64)[state.leader] for v in state.watched)
-        found = _Settled(-state.objective, location, scale)
+        found = Settled(-state.objective, location, scale)
         if state.previous is not None and self._agree(loss, state.previous, found, state.measured):
             return dataclasses.replace(state, status=Status.CONVERGED)
         compared = state.previous is not None
@@ -200,26 +191,22 @@ class FixedDraws(AbstractMethod):
         return dataclasses.replace(self._grow(loss, state), previous=found)
 
     def _agree(
-        self, loss: StochasticLoss, before: _Settled, after: _Settled, measured: float
+        self, loss: StochasticLoss, before: Settled, after: Settled, measured: float
     ) -> bool:
-        """Whether fresh draws confirm a level: its objective, and where the globals settle.
+        """Whether fresh draws confirm a level: its loss, and where the globals settle.
 
-        `before.objective` is what the old draws claimed of their optimum, `measured` is what the
-        new draws say of the same point, and `after` is their own optimum.
+        `before.loss` is what the old draws claimed of their optimum, `measured` is what the new
+        draws say of the same point, and `after` is their own optimum.
         """
         tolerance = max(self.tolerance, 0.05 / loss.size)  # less would only measure rounding
         # Both on the new draws, so their noise cancels: how far the old solution is from optimal.
-        if measured - after.objective > tolerance:
+        if measured - after.loss > tolerance:
             return False
         # On different draws: overfitting, but with the sampling noise of both.
-        if abs(before.objective - measured) > _CLAIM_SLACK * tolerance:
+        if abs(before.loss - measured) > _CLAIM_SLACK * tolerance:
             return False
-        spread = after.scale > 0
-        if not spread.any():
-            return True
-        shift = np.abs(after.location - before.location)[spread] / after.scale[spread]
-        change = np.abs(np.log(after.scale[spread] / before.scale[spread]))
-        return bool(shift.max() <= self.mean_tolerance and change.max() <= self.sd_tolerance)
+        shift, change = before.moved_to(after)
+        return shift <= self.mean_tolerance and change <= self.sd_tolerance
 
     def _grow(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
         draws = loss.more_draws(state.draws)

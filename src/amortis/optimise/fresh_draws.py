@@ -15,6 +15,7 @@ from amortis.optimise.batches import Epochs, seed_of
 from amortis.optimise.fresh_walk import Walk, advance_walk, at_new_rate, first_walk
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
 from amortis.optimise.ladder import next_rate
+from amortis.optimise.settled import Settled
 from amortis.optimise.status import Status
 from amortis.optimise.stopping import Plateau
 
@@ -52,26 +53,19 @@ class _FreshState:
     kept: Walk
     kept_loss: float
     first_loss: float
-    settled: "_Settled | None"
+    settled: Settled | None
     choosing: bool
     trials: "tuple[_FreshState, ...]"
     status: Status | None
 
 
-@dataclasses.dataclass(frozen=True)
-class _Settled:
-    """Where a rate settled: its loss, and what is watched besides."""
-
-    loss: float
-    location: Float[np.ndarray, " watched"]
-    scale: Float[np.ndarray, " watched"]
-
-
 class FreshDraws(AbstractMethod):
     r"""New draws, and a new minibatch, at every step, with any optax transformation.
 
-    The first learning rate is the best of a ladder, which is climbed from its middle, on common
-    draws, for as long as the next rung is better at the end of its trial. It stays until
+    The default optimizer is Adam; its steps in what multiplies many columns of the inputs are
+    shortened (`AbstractInferenceFunction.step_sizes`). Its first learning rate is the best of a
+    ladder, which is climbed from its middle, on common draws, for as long as the next rung is
+    better at the end of its trial. It stays until
     `plateau` says that the loss has settled, is then divided by four, and so on, until a settled
     rate neither improves on the one before nor moves what is watched (the globals). What is
     returned is a weighted average of the last rate's iterates, which has less noise than any of
@@ -257,11 +251,14 @@ class FreshDraws(AbstractMethod):
         """End if this rate changed nothing since the one before, else go on with a lower one."""
         average = jax.tree.map(lambda leaf: leaf[state.leader], state.walk.average)
         watched = (np.asarray(values, np.float64) for values in loss.watched(average))
-        now = _Settled(float(np.mean(trace[-max(len(trace) // 4, 2) :])), *watched)
-        gained = np.inf if state.settled is None else state.settled.loss - now.loss
+        now = Settled(float(np.mean(trace[-max(len(trace) // 4, 2) :])), *watched)
+        gained, shift, change = np.inf, np.inf, np.inf
+        if state.settled is not None:
+            gained = state.settled.loss - now.loss
+            shift, change = state.settled.moved_to(now)
         # Both levels are known to about the tolerance, hence twice.
-        at_rest = state.settled is not None and _at_rest(state.settled, now)
-        if abs(gained) <= 2 * self.plateau.tolerance and at_rest:
+        level = abs(gained) <= 2 * self.plateau.tolerance
+        if level and shift <= _MOST_SHIFT and change <= _MOST_CHANGE:
             return dataclasses.replace(state, status=Status.CONVERGED)
         if state.rate * _DECAY < _LAST_RATE * state.first_rate:
             return dataclasses.replace(state, status=Status.STALLED)
@@ -274,16 +271,6 @@ class FreshDraws(AbstractMethod):
         return dataclasses.replace(
             state, walk=at_new_rate(walk), rate=state.rate * _DECAY, trace=state.trace[:0]
         )
-
-
-def _at_rest(before: _Settled, after: _Settled) -> bool:
-    """Whether what is watched stayed where it was, in units of its own scale."""
-    spread = (before.scale > 0) & (after.scale > 0)
-    if not spread.any():
-        return True
-    shift = np.abs(after.location - before.location)[spread] / after.scale[spread]
-    change = np.abs(np.log(after.scale[spread] / before.scale[spread]))
-    return bool(shift.max() <= _MOST_SHIFT and change.max() <= _MOST_CHANGE)
 
 
 def _mean_of_finite(losses: Float[np.ndarray, "steps restarts"]) -> Float[np.ndarray, " restarts"]:

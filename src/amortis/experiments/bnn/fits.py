@@ -229,4 +229,6 @@ def _decides(
         "data": digest.hexdigest(),
         "amortis": amortis.__version__,
         "jax": jax.__version__,
+        "backend": jax.default_backend(),
+        "x64": bool(jax.config.read("jax_enable_x64")),
     }

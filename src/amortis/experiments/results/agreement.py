@@ -60,18 +60,21 @@ def agreement(
 
 
 def with_tolerance(
-    expected: Expected | None, losses: Sequence[float], rows: int
+    expected: Expected | None, losses: Sequence[float], rows: int, *, succeeded: float = 1.0
 ) -> Expected | None:
-    """The reference with a reason, where the median is above it by less than a fit's tolerance.
+    """The reference with a reason, where the median is above its best within a fit's tolerance.
 
     Args:
         expected: the reference.
         losses: by seed, NaN for failed runs; nats, total.
         rows: number of data.
+        succeeded: share of the seeds within 1 % of the target; no reason is given where it is less
+            than printed.
     """
-    if expected is None or expected.reason:
+    if expected is None or expected.reason or succeeded < expected.succeeded:
         return expected
-    above = (median_of(losses) - expected.best) / rows
+    ordered = [math.inf if math.isnan(loss) else loss for loss in losses]
+    above = (median_of(ordered) - expected.best) / rows
     if not 0.0 < above < TOLERANCE:
         return expected
     reason = f"{above:.1g} nats per datum above, within the tolerance of a fit, {TOLERANCE:g}"

@@ -227,7 +227,8 @@ def _row(
         rounding = _CLOSED_FORM * task.rows(method)
         expected = None if closed is None else Expected(closed, rounding=rounding)
     losses = tuple(result.loss for result in runs.values())
-    expected = with_tolerance(expected, losses, task.rows(method))
+    succeeded = sum(run.succeeded for run in convergence) / len(convergence)
+    expected = with_tolerance(expected, losses, task.rows(method), succeeded=succeeded)
     return SummaryRow(
         method=method,
         arm=arm,
@@ -238,7 +239,7 @@ def _row(
         agreement=agreement(
             expected,
             losses,
-            succeeded=sum(run.succeeded for run in convergence) / len(convergence),
+            succeeded=succeeded,
             # Closed forms are of linear functions where networks can do better.
             lowest=None if method.function == "mlp" else task.best_loss(method),
         ),

@@ -76,13 +76,19 @@ def reasons(summary: Summary) -> list[str]:
         One sentence per row whose losses differ, or whose settings have a reason.
     """
     found: list[str] = []
+    fine = {
+        row.method.name
+        for row in summary.rows
+        if row.arm.ours and row.agreement in (Agreement.AGREES, Agreement.BETTER)
+    }
     for row in summary.rows:
         written = "" if row.expected is None else row.expected.reason
         if row.agreement is not Agreement.DIFFERS:
             continue
         cut = summary.campaign.plan.schedules.get(summary.campaign.schedule)
         if not row.arm.ours and cut is not None and cut.cut:
-            reason = f"the schedule is cut ({cut.cut}); {written or 'ours reaches it'}"
+            beside = "ours reaches it" if row.method.name in fine else "ours differs too"
+            reason = f"the schedule is cut ({cut.cut}); {written or beside}"
         else:
             reason = written or "no reason is known yet"
         found.append(f"{row.method.name}, {row.arm.name}: {reason}")

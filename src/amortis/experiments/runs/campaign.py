@@ -138,5 +138,6 @@ def _decides(campaign: Campaign, task: Task, name: RunName) -> Mapping[str, Any]
         "data": task.digest,
         "amortis": amortis.__version__,
         "jax": jax.__version__,
+        "backend": jax.default_backend(),
         "x64": bool(jax.config.read("jax_enable_x64")),
     }
