@@ -27,7 +27,7 @@ _FIRST_SLACK = 5.0
 _CLAIM_SLACK = 5.0
 """The claim of one set of draws against the measurement of another carries the noise of both."""
 
-_CAPACITY, _MOST_CAPACITY, _SMALL_NOISE = 4, 64, 100_000
+_CAPACITY, _MOST_CAPACITY, _SMALL_NOISE = 4, 128, 100_000
 """Draws are padded to this multiple, so that growing within it does not compile again; to the
 second where the padded noise has at most so many numbers, as of rules that all rows share."""
 
