@@ -26,8 +26,8 @@ _MOST_GRID_DIMENSIONS = 2
 _REFLECTED_FIRST, _OWN_FIRST, _PRODUCT_FIRST = 8, 32, {1: 16, 2: 72}
 _FEW_GLOBALS, _PRODUCT_OF_FEW = 8, 8
 """With one latent per row and few globals, four nodes for each of two points of the globals: exact
-for Gaussian models, and half the price (radon and the nonlinear model come within 0.01 nats per
-datum of the optimum in half the time). With 28 globals what two points claim is too far off."""
+for Gaussian models, and half the price of eight. Models that are curved leave them after a look or
+two (`FixedDraws`). With 28 globals what two points claim is too far off."""
 
 _PRODUCT_NEXT = 64
 """Least draws of a product that another is compared with: eight nodes and more."""
