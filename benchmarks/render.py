@@ -79,6 +79,26 @@ resident memory.
 
 ![seconds to the first goal, by task and contestant](images/race.png)
 
+Where a bar is not met, this is why, and what was tried.
+
+* *Warm.* Linear and saw take about ten milliseconds, of which four are the host's before the first
+  evaluation; starts and inputs that stay in NumPy halved them. Eight first draws for sixteen and a
+  first look after four evaluations are what else was gained.
+* *Cold.* A third to a half of our seconds are XLA's compiler, which eager PyTorch does without and
+  which PyMC's kept C code has behind it. One compiled program for all restarts and numbers of
+  draws, and arguments in place of closures, brought it down to two compilations that count; with
+  JAX's persistent cache a linear fit takes 1.7 s ([speed.md](speed.md)).
+* *The neural network.* Half of the steps in our ten seconds go to three trials of learning rates,
+  and every step takes two draws; NumPyro, at the best of three given rates, takes one draw and no
+  trial. One draw at a given rate, `FreshDraws(draws=1, rate=0.01)`, ended 9 k nats ahead of it, one
+  draw with trials 35 k behind (by hand, not by this script). Trials and two draws serve fits that
+  run to their end, and stay.
+
+The cold and the warm fit are two runs with two keys, so that one may arrive where the other does
+not: from one of them F-VI of the digits ends in a poorer optimum, 0.14 nats per image below, and
+F-VI of the neural network is ahead of the peers only because its cold run was stopped at the end of
+a block of steps, four seconds late.
+
 {race}
 
 ## When: `check`, and what `fit` makes of its verdict
@@ -305,7 +325,7 @@ def _short(measured: dict[str, Any], raced: dict[str, Any]) -> str:
     for row in _read("check.json")["rows"]:
         if row["bar"] is not None:
             what = f"{row['what']}: {row['quantity']}"
-            lines.append(f"| {what} | {row['measured']:.2g} | `check.py` |")
+            lines.append(f"| {what} | {row['measured']:.3g} | `check.py` |")
     for row in _read("saw_hmm.json")["rows"]:
         if row["bar"] is not None and "default" in row["what"] and "ELBO" in row["quantity"]:
             what = f"{row['what']}: {row['quantity']}"

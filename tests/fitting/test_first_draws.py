@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from amortis import MLP, Fit, Status, Table, fit, from_numpyro
+from amortis import MLP, Fit, FixedDraws, Status, Table, fit, from_numpyro
 from amortis.experiments import linear, nonlinear
 from amortis.experiments.comparison import Setting
 
@@ -37,3 +37,12 @@ def test_a_rule_that_is_exact_is_kept_until_it_has_settled(function):
     fitted = fit(model, key=jax.random.key(0), inference=function)
     assert fitted.status is Status.CONVERGED
     assert list(grown_at(fitted)) == [8, 64]
+
+
+def test_no_more_draws_than_allowed_are_taken_up_early():
+    x = nonlinear.simulate(Setting.PAPER, SIZE, seed=0).x
+    model = from_numpyro(nonlinear.model, x)
+    few = FixedDraws(draws=8, most_draws=8, evaluations=96)
+    fitted = fit(model, key=jax.random.key(0), inference=MLP(16), optimiser=few)
+    assert fitted.status is Status.ITERATIONS_EXHAUSTED
+    assert set(fitted.history.draws) == {8}

@@ -128,3 +128,16 @@ def test_the_fewest_draws_leave_no_dimension_without_noise():
         np.testing.assert_allclose(weight @ np.square(part), 1.0, rtol=1e-6)
     with pytest.raises(ArgumentError, match="4 draws, but 2 local and 1 global"):
         loss_with(1, 2, Constant(), DiagonalNormal()).fixed_noise(jax.random.key(0), 4)
+
+
+@pytest.mark.parametrize("d_theta", [1, 2, 4, 8])
+def test_with_few_globals_only_the_first_draws_have_four_nodes(d_theta):
+    """What four nodes claim of a latent says nothing beside four nodes again."""
+    loss = loss_with(d_theta, 1, Constant(), DiagonalNormal())
+    draws = [loss.first_draws, 2 * loss.first_draws, loss.more_draws(loss.first_draws), 256]
+    nodes = [
+        len(np.unique(noise.z[noise.weight > 0]))
+        for noise in (loss.fixed_noise(jax.random.key(0), count) for count in draws)
+    ]
+    assert nodes[0] == 4
+    assert min(nodes[1:]) >= 8

@@ -27,10 +27,11 @@ _REFLECTED_FIRST, _OWN_FIRST, _PRODUCT_FIRST = 8, 32, {1: 16, 2: 72}
 _FEW_GLOBALS, _PRODUCT_OF_FEW = 8, 8
 """With one latent per row and few globals, four nodes for each of two points of the globals: exact
 for Gaussian models, and half the price of eight. Models that are curved leave them after a look or
-two (`FixedDraws`). With 28 globals what two points claim is too far off."""
+two (`FixedDraws`). With 28 globals what two points claim is too far off: they start with four, and
+have four nodes for a latent up to 256 draws."""
 
 _PRODUCT_NEXT = 64
-"""Least draws of a product that another is compared with: eight nodes and more."""
+"""Least draws of a product that another is compared with: of few globals, eight nodes or more."""
 
 _MOST_FIRST = 128
 _MOST_GLOBAL_POINTS = 64
@@ -166,8 +167,12 @@ def _global_points(guide: Guide, draws: int) -> int:
         return 1
     exact = 2 * _power_of_two(spread)
     short = 2 * _power_of_two(math.sqrt(draws / 16))
-    # Any multiple of four may be asked for; a symmetric rule has an even number of points.
-    return max(min(max(exact, short), _MOST_GLOBAL_POINTS, 2 * (draws // 8)), 2)
+    # Any multiple of four may be asked for; a symmetric rule has an even number of points. With few
+    # globals every number of draws but the first has eight nodes for a latent, or what four nodes
+    # claim of it would be compared with four.
+    few = guide.z.dimension <= 1 and spread <= _FEW_GLOBALS
+    most = 2 * (draws // (16 if few else 8))
+    return max(min(max(exact, short), _MOST_GLOBAL_POINTS, most), 2)
 
 
 def _is_product(guide: Guide) -> bool:

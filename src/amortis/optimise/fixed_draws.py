@@ -62,9 +62,9 @@ class FixedDraws(AbstractMethod):
 
     The loss becomes $\frac1S\sum_s L(\phi, \epsilon_s)$ with low-discrepancy noise that stays. When
     L-BFGS has settled, the number of draws grows, with new noise, and the search goes on from where
-    it is. (First draws that rows share are left earlier, for twice as many, if those refute what
-    they claim.) It ends when the claimed objective agrees with the one measured on the new draws,
-    and the globals' means and standard deviations have not moved in between.
+    it is. (First draws are left earlier, for twice as many, if those refute what they claim and
+    cost no compilation.) It ends when the claimed objective agrees with the one measured on the new
+    draws, and the globals' means and standard deviations have not moved in between.
 
     Attributes:
         draws: draws to start with, rounded up to a multiple of four; by default what the loss
@@ -187,31 +187,36 @@ class FixedDraws(AbstractMethod):
         )
 
     def _refuted(self, loss: StochasticLoss, state: _FixedState) -> bool:
-        """Whether twice the draws refute the first ones by more than the last block gained.
+        """Whether twice the draws measure a worse loss than the first ones claim.
 
-        A short rule that a curved function can fit is left early: with four nodes for each latent
-        the nonlinear model of the paper settles after 800 evaluations, of which the exact objective
-        falls from the sixtieth on. Asked where rows share the draws, so that others are compiled
-        already, once the search has slowed down and then more and more rarely.
+        Worse by more than the last block gained, and than what two sets of draws may differ by: a
+        short rule that a curved function can fit is left early. With four nodes for each latent the
+        nonlinear model of the paper settles after 800 evaluations, of which the exact objective
+        falls from the sixtieth on. A pessimistic rule is kept until it has settled. Asked where the
+        noise is small, so that more draws are compiled already, once the search has slowed down and
+        then more and more rarely; its evaluation is not counted.
         """
         blocks, rest = divmod(state.level_evaluations, _BLOCK)
-        slack = _CLAIM_SLACK * self.tolerance
+        slack, draws = _CLAIM_SLACK * self._tolerance_of(loss), 2 * state.draws
         if state.previous is not None or rest or not blocks or blocks & (blocks - 1):
             return False
         if state.capacity < _MOST_CAPACITY * state.chunk or state.decrease > _SLOW * slack:
             return False
-        noise = _padded(loss.fixed_noise(state.key, 2 * state.draws), state.capacity)
+        if draws > min(state.capacity, self.most_draws):
+            return False
+        noise = _padded(loss.fixed_noise(state.key, draws), state.capacity)
         _, looked = advance(
             loss,
             search_again(state.search, self.memory),
             noise,
-            jnp.asarray(2 * state.draws // state.chunk),
+            jnp.asarray(draws // state.chunk),
             state.starts,
             state.chunk,
             jnp.asarray(1),
         )
         measured = float(np.asarray(looked.before)[state.leader])
-        return measured + state.objective > max(slack, state.decrease)
+        # Where wider nodes leave the support nothing could go on from here: the first draws might.
+        return np.isfinite(measured) and measured + state.objective > max(slack, state.decrease)
 
     def _compare(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
         """Compare a settled level with the one before; end, or go on with more draws."""
@@ -233,7 +238,7 @@ class FixedDraws(AbstractMethod):
         `before.loss` is what the old draws claimed of their optimum, `measured` is what the new
         draws say of the same point, and `after` is their own optimum.
         """
-        tolerance = max(self.tolerance, 0.05 / loss.size)  # less would only measure rounding
+        tolerance = self._tolerance_of(loss)
         # Both on the new draws, so their noise cancels: how far the old solution is from optimal.
         if measured - after.loss > tolerance:
             return False
@@ -242,6 +247,9 @@ class FixedDraws(AbstractMethod):
             return False
         shift, change = before.moved_to(after)
         return shift <= self.mean_tolerance and change <= self.sd_tolerance
+
+    def _tolerance_of(self, loss: StochasticLoss) -> float:
+        return max(self.tolerance, 0.05 / loss.size)  # less would only measure rounding
 
     def _grow(self, loss: StochasticLoss, state: _FixedState, draws: int) -> _FixedState:
         noise = loss.fixed_noise(state.key, draws)
