@@ -127,6 +127,7 @@ def test_exact_factors_are_called_exact(key):
     assert abs(found.evidence.mean - exact) < 1e-3
 
 
+@pytest.mark.slow
 def test_groups_and_several_latents_are_measured_as_well(key):
     def model(t, y, group, groups):
         with numpyro.plate("groups", groups):

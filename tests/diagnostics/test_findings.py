@@ -66,6 +66,7 @@ def test_rows_that_were_fitted_are_not_held_out(rough, exact):
         diagnose(rough, key=KEY, held_out=infer(rough, again, exact.tau, exact.sigma))
 
 
+@pytest.mark.slow
 def test_rows_that_repeat_by_chance_may_be_held_out(key):
     def model(count):
         rate = numpyro.sample("rate", dist.Normal(0.0, 1.0))
@@ -132,6 +133,7 @@ def test_divergences_are_those_of_the_supports(key):
     np.testing.assert_allclose(found.collapse.kl, [kl], atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_data_point_that_the_globals_hang_on_is_named(key):
     """Known variances and one datum 50 sds out: leaving it out moves the mean by many sds."""
 

@@ -63,6 +63,7 @@ def lagged(x, after):
         numpyro.sample("x", dist.Normal(0.5 * before + after(z), 1.0), obs=x)
 
 
+@pytest.mark.slow
 def test_waves_along_a_line_are_resolved_or_left_alone():
     """Six points on a line gave an evidence 700 nats too high."""
     wave = lambda z: jnp.sin(2 * z) + 0.3 * z  # noqa: E731
@@ -141,6 +142,7 @@ def grouped(y, group, groups):
         numpyro.sample("y", dist.Normal(z[group], 1.0), obs=y)
 
 
+@pytest.mark.slow
 def test_new_rows_of_groups_are_held_out_and_the_same_rows_are_not():
     generator = np.random.default_rng(0)
     group = np.repeat(np.arange(10), 4)

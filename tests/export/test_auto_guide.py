@@ -150,6 +150,7 @@ def test_the_guide_is_the_density_of_the_library(name, standard_promotion):
     np.testing.assert_allclose(log_p, bound.log_joint(u, z) - log_det, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_batches_average_to_the_whole():
     x, tau, sigma = jnp.asarray(models.numbers(12)), 0.8, 1.1
     guide, params = started(models.subsampled, x, tau, sigma, inference=Polynomial(1))

@@ -98,6 +98,7 @@ def test_batches_average_to_the_whole(bound, key):
     np.testing.assert_allclose(np.mean(parts), whole, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_a_start_from_which_few_steps_are_enough(bound, exact, key):
     """A constant function cannot be ideal, but with steps after it the ELBO is that of F-VI."""
     choice = SemiAmortized(20, 0.5)

@@ -163,6 +163,7 @@ def test_counts_are_read_as_numbers():
     assert jax.tree.leaves(bound.data)[0].dtype == jnp.int32
 
 
+@pytest.mark.slow
 def test_batches_of_groups_are_unbiased(key):
     """Over a partition of the groups, the batches' ELBOs weigh up to that of all of them."""
     bound = from_numpyro(grouped, X, GROUP)
