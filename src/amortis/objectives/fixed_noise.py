@@ -50,8 +50,7 @@ def first_draws(guide: Guide, coupled: bool) -> int:
     if coupled:
         return coupled_draws(guide.rows * guide.z.dimension + _spread(guide))
     if _is_product(guide):
-        few = guide.z.dimension <= 1 and _spread(guide) <= _FEW_GLOBALS
-        return _PRODUCT_OF_FEW if few else _PRODUCT_FIRST[max(guide.z.dimension, 1)]
+        return _PRODUCT_OF_FEW if _is_small(guide) else _PRODUCT_FIRST[max(guide.z.dimension, 1)]
     # Four points per dimension can be whitened; twice that where signs cross with the globals'.
     whitened = (8 if _spread(guide) else 4) * _power_of_two(guide.z.dimension)
     least = _OWN_FIRST if guide.inference.owns_rows else _REFLECTED_FIRST
@@ -170,13 +169,17 @@ def _global_points(guide: Guide, draws: int) -> int:
     # Any multiple of four may be asked for; a symmetric rule has an even number of points. With few
     # globals every number of draws but the first has eight nodes for a latent, or what four nodes
     # claim of it would be compared with four.
-    few = guide.z.dimension <= 1 and spread <= _FEW_GLOBALS
-    most = 2 * (draws // (16 if few else 8))
+    most = 2 * (draws // (16 if _is_small(guide) else 8))
     return max(min(max(exact, short), _MOST_GLOBAL_POINTS, most), 2)
 
 
 def _is_product(guide: Guide) -> bool:
     return guide.z.dimension <= _MOST_GRID_DIMENSIONS
+
+
+def _is_small(guide: Guide) -> bool:
+    """At most one latent per row, and few globals."""
+    return guide.z.dimension <= 1 and _spread(guide) <= _FEW_GLOBALS
 
 
 def _spread(guide: Guide) -> int:
