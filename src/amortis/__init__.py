@@ -22,7 +22,7 @@ from amortis.diagnostics import (
     stream,
 )
 from amortis.export import AutoAmortizedNormal, load, params_of, save, to_arviz
-from amortis.families import DiagonalNormal, Point
+from amortis.families import Conditional, DiagonalNormal, FullRank, LowRank, Point
 from amortis.fitting import (
     Capacity,
     Estimate,
@@ -44,7 +44,7 @@ from amortis.inference_functions import (
     Table,
     Windowed,
 )
-from amortis.model import LatentModel, from_density, from_numpyro
+from amortis.model import LatentModel, Locals, from_density, from_numpyro
 from amortis.objectives import ClosedFormEntropy, SemiAmortized, StickTheLanding
 from amortis.optimise import (
     ConstantRate,
@@ -69,6 +69,7 @@ __all__ = [
     "Capacity",
     "ClosedFormEntropy",
     "Comparison",
+    "Conditional",
     "Constant",
     "ConstantRate",
     "Coupling",
@@ -81,11 +82,14 @@ __all__ = [
     "Fit",
     "FixedDraws",
     "FreshDraws",
+    "FullRank",
     "History",
     "InferredBlock",
     "Input",
     "Kind",
     "LatentModel",
+    "Locals",
+    "LowRank",
     "Missing",
     "ModelError",
     "Monitor",

@@ -99,3 +99,7 @@ class DensityMismatchError(ModelError):
 
 class NonFiniteDensityError(ModelError):
     """The log density is NaN or infinite where the fit would start."""
+
+
+class NotAnOptimumError(ModelError):
+    """A covariance was asked of a fit that is at no optimum."""

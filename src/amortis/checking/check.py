@@ -7,7 +7,7 @@ from typing import Any
 from amortis._errors import ArgumentError, NoLocalPlateError
 from amortis._require import require_callable
 from amortis.model import LatentModel, joint_of
-from amortis.structure import Joint, Verdict, examine
+from amortis.structure import Joint, Kind, Verdict, examine
 
 
 def check(
@@ -58,6 +58,9 @@ def check(
                 "check got a bound model together with data; expected one or the other: pass the "
                 "NumPyro function with its data, or the bound model alone"
             )
+        known = model.verdict
+        if known is not None and known.kind is Kind.NO_LOCALS and local is None:
+            return known
         return _of_bound(model, local or model.plate)
     require_callable("the model", model)
     return _examined(joint_of(model, *args, local=local, **kwargs), local)

@@ -187,14 +187,14 @@ def _ranks(
 
     def one(unit: Int[Array, ""], place: Int[Array, ""]) -> tuple[Array, Array, Array]:
         theta_key, unit_key, q_key = jax.random.split(jax.random.fold_in(key, place), 3)
-        theta = guide.global_family.sample(
-            variational["globals"], jax.random.normal(theta_key, (guide.theta.dimension,))
-        )
+        of_theta = jax.random.normal(theta_key, (guide.theta.dimension,))
+        theta = guide.global_family.sample(variational["globals"], of_theta)
         drawn = simulate_unit(model, plan, guide.theta.split(theta), unit, unit_key)
         raw = guide.local_raw(variational, drawn.inputs, None)[drawn.place]
         truth = guide.z.join(drawn.z)
         noise = jax.random.normal(q_key, (draws, truth.shape[0]))
-        of_q = jax.vmap(guide.local_family.sample, (None, 0))(raw, noise)
+        given = guide.given(variational, raw[None], theta)[0]
+        of_q = jax.vmap(guide.row_family.sample, (None, 0))(given, noise)
         valid = ~(jnp.any(jnp.isnan(truth)) | jnp.any(jnp.isnan(of_q)))
         return jnp.sum(of_q < truth, axis=0), valid, drawn.observed
 

@@ -4,8 +4,25 @@ A factor is a choice without state; its raw parameters come from the optimiser (
 inference function (locals). What may not enter: models, data, row positions.
 """
 
+from amortis.families.conditional import Conditional
 from amortis.families.diagonal import DiagonalNormal
-from amortis.families.interface import AbstractFamily
+from amortis.families.framed import Framed
+from amortis.families.framed_mean import FramedMean
+from amortis.families.full_rank import FullRank, full_rank_parts, full_rank_raw
+from amortis.families.interface import AbstractAffineFamily, AbstractFamily
+from amortis.families.low_rank import LowRank
 from amortis.families.point import Point
 
-__all__ = ["AbstractFamily", "DiagonalNormal", "Point"]
+__all__ = [
+    "AbstractAffineFamily",
+    "AbstractFamily",
+    "Conditional",
+    "DiagonalNormal",
+    "Framed",
+    "FramedMean",
+    "FullRank",
+    "LowRank",
+    "Point",
+    "full_rank_parts",
+    "full_rank_raw",
+]

@@ -29,7 +29,18 @@ class DiagonalNormal(AbstractFamily):
         mean, log_sd = jnp.split(raw, 2)
         return mean + jnp.exp(log_sd) * noise
 
-    def entropy(self, raw: Float[Array, " raw"]) -> Float[Array, ""]:
+    @property
+    def is_factorized(self) -> bool:
+        return True
+
+    def standardized(
+        self, raw: Float[Array, " raw"], value: Float[Array, " d"]
+    ) -> Float[Array, " d"]:
+        mean, log_sd = jnp.split(raw, 2)
+        return (value - mean) * jnp.exp(-log_sd)
+
+    def entropy(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, ""]:
+        del noise  # closed form
         return numerics.entropy(jnp.split(raw, 2)[1])
 
     def log_density(self, raw: Float[Array, " raw"], value: Float[Array, " d"]) -> Float[Array, ""]:

@@ -19,7 +19,11 @@ class AbstractFamily(eqx.Module):
 
     @abstractmethod
     def raw_size(self, dimension: int) -> int:
-        """Number of raw parameters for d dimensions."""
+        """Number of raw parameters for d dimensions.
+
+        Raises:
+            ArgumentError: the family cannot be made for so many dimensions.
+        """
 
     @abstractmethod
     def start(self, dimension: int, log_sd: float) -> Float[Array, " raw"]:
@@ -29,9 +33,31 @@ class AbstractFamily(eqx.Module):
     def sample(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, " d"]:
         """Map standard normal noise to a draw of q."""
 
+    @property
     @abstractmethod
-    def entropy(self, raw: Float[Array, " raw"]) -> Float[Array, ""]:
-        """Entropy in nats, total over the dimensions, in closed form."""
+    def is_factorized(self) -> bool:
+        """Whether the coordinates are independent, so that draws need not span all directions."""
+
+    @abstractmethod
+    def standardized(
+        self, raw: Float[Array, " raw"], value: Float[Array, " d"]
+    ) -> Float[Array, " d"]:
+        r"""Coordinates in which q, if it is Gaussian, is standard normal: $L^{-1}(u - m)$.
+
+        Zero for a point.
+        """
+
+    @abstractmethod
+    def entropy(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, ""]:
+        r"""Entropy in nats, total over the dimensions.
+
+        In closed form where there is one; else $-\log q(T(\epsilon))$ at the draw made of the
+        noise, which is unbiased for it, as are its derivatives.
+
+        Args:
+            raw: raw parameters.
+            noise: standard normal noise of one draw.
+        """
 
     @abstractmethod
     def log_density(self, raw: Float[Array, " raw"], value: Float[Array, " d"]) -> Float[Array, ""]:
@@ -39,7 +65,10 @@ class AbstractFamily(eqx.Module):
 
     @abstractmethod
     def moments(self, raw: Float[Array, " raw"]) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
-        """Means and standard deviations of the d coordinates."""
+        """Means and standard deviations of the d coordinates.
+
+        Exact for Gaussians; of a flow, by a deterministic rule.
+        """
 
     @abstractmethod
     def coordinates(self, raw: Float[Array, " raw"]) -> Float[Array, " raw"]:
@@ -83,4 +112,32 @@ class AbstractFamily(eqx.Module):
         Returns:
             The largest shift of a mean still to come, in its standard deviations, and the largest
             relative change of a standard deviation, both to first order.
+        """
+
+
+class AbstractAffineFamily(AbstractFamily):
+    r"""A family that affine maps do not leave: if u has a law in it, so has $a + Bu$.
+
+    Such a family can be searched for in any affine frame of reference; see `Framed`.
+    """
+
+    @abstractmethod
+    def gaussian(self, mean: Float[Array, " d"], root: Float[Array, "d d"]) -> Float[Array, " raw"]:
+        r"""Raw parameters of the normal with this mean and covariance $BB^\top$.
+
+        Args:
+            mean: the mean.
+            root: B, lower triangular with a positive diagonal.
+        """
+
+    @abstractmethod
+    def mapped(
+        self, raw: Float[Array, " raw"], shift: Float[Array, " d"], root: Float[Array, "d d"]
+    ) -> Float[Array, " raw"]:
+        r"""Raw parameters of the law of $a + Bu$.
+
+        Args:
+            raw: raw parameters of the law of u.
+            shift: a.
+            root: B, lower triangular with a positive diagonal.
         """

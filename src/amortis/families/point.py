@@ -34,7 +34,17 @@ class Point(AbstractFamily):
         del noise  # a point has no spread
         return raw
 
-    def entropy(self, raw: Float[Array, " raw"]) -> Float[Array, ""]:
+    @property
+    def is_factorized(self) -> bool:
+        return True
+
+    def standardized(
+        self, raw: Float[Array, " raw"], value: Float[Array, " d"]
+    ) -> Float[Array, " d"]:
+        return jnp.zeros_like(value)
+
+    def entropy(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, ""]:
+        del noise  # closed form
         return jnp.zeros((), raw.dtype)
 
     def log_density(self, raw: Float[Array, " raw"], value: Float[Array, " d"]) -> Float[Array, ""]:

@@ -47,6 +47,8 @@ def with_inference(
     """
     if inference is not None:
         return model, inference
+    if not model.locals_:
+        return model, Constant()
     verdict = check(model) if model.verdict is None else model.verdict
     model = model.reading(verdict)
     return model, choose_inference(model, verdict)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from amortis import numerics
@@ -18,9 +19,17 @@ from amortis._require import (
     require_positive,
 )
 from amortis._types import Parameters, RandomKey
-from amortis.families import AbstractFamily, DiagonalNormal
+from amortis.families import (
+    AbstractAffineFamily,
+    AbstractFamily,
+    Conditional,
+    DiagonalNormal,
+    Framed,
+    FramedMean,
+)
 from amortis.fitting.capacity import Choices, to_tolerance
 from amortis.fitting.choose import choose_gradient, choose_method, with_inference
+from amortis.fitting.frame import frame_of, has_ridges, unframed
 from amortis.fitting.record import Fit
 from amortis.fitting.relocate import unstuck
 from amortis.guide import Guide
@@ -44,7 +53,7 @@ _START_LOG_SDS = (0.0, -2.0, -4.0, -6.0)
 Not the first where there are more globals than units, as of deep decoders: codes as wide as the
 prior drown in what random weights make of them, and a fit stays for long where none is used."""
 
-_NOISE, _STUCK, _CAPACITY = (2**20 + i for i in range(3))
+_NOISE, _STUCK, _CAPACITY, _FRAME = (2**20 + i for i in range(4))
 """What keys are for; restarts have the small numbers."""
 
 
@@ -74,8 +83,10 @@ def fit(
         key: random key; the same key gives the same fit.
         inference: the inference function, or a module for `Network`; by default what `check` finds
             to be enough: `MLP()`, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` if none is.
-        globals_: the globals' factor; by default `DiagonalNormal()`; `Point()` for variational EM.
-        locals_: the factor of one row's locals; by default `DiagonalNormal()`.
+        globals_: the globals' factor; by default `DiagonalNormal()`; `FullRank()`, `LowRank(rank)`,
+            `Flow()`; `Point()` for variational EM.
+        locals_: the factor of one row's locals; by default `DiagonalNormal()`; `FullRank()`, or
+            `Conditional()` for one that moves with the globals.
         optimiser: by default `FixedDraws()` or `FreshDraws()`, by size; also `ConstantRate(…)`.
         gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
         objective: `SemiAmortized(...)` trains the function to be a good start for steps of each
@@ -137,14 +148,92 @@ def _composed(
     method = _whole(model, method)
     make_loss = NegativeElbo if objective is None else objective.loss
     gradient = choose_gradient(method) if given.gradient is None else given.gradient
-    loss = make_loss(model, guide, gradient)
-    fitted = _from_finite_start(loss, method, key, restarts, given.monitor)
+    tied = families[0]
+    if isinstance(tied, AbstractAffineFamily) and guide.theta.dimension:
+        guide = dataclasses.replace(guide, global_family=DiagonalNormal())
+        loss = make_loss(model, guide, gradient)
+        first = _from_finite_start(loss, method, key, restarts, given.monitor)
+        fitted = _in_frame_of(first, tied, make_loss, method, gradient, key, given.monitor)
+    else:
+        loss = make_loss(model, guide, gradient)
+        fitted = _from_finite_start(loss, method, key, restarts, given.monitor)
+        if not model.locals_ and isinstance(tied, DiagonalNormal):
+            fitted = _along_ridges(fitted, method, loss, key, given.monitor)
     if inference.owns_rows and objective is None:
         stuck_key = numerics.forked(key, _STUCK)
         fitted = unstuck(
             fitted, method, key=stuck_key, gradient=given.gradient, monitor=given.monitor
         )
     return dataclasses.replace(fitted, objective=objective)
+
+
+def _in_frame_of(
+    first: Fit,
+    family: AbstractAffineFamily,
+    make_loss: Callable[..., NegativeElbo | SemiAmortizedElbo],
+    method: AbstractMethod,
+    gradient: AbstractGradient,
+    key: RandomKey,
+    monitor: Monitor | None,
+) -> Fit:
+    """A family that ties the globals, from a mean-field fit with the same factors of the rows."""
+    if first.status in (Status.DIVERGED, Status.INTERRUPTED):
+        return _as_gaussian(first, family)
+    mean, root = frame_of(first)
+    guide = dataclasses.replace(first.guide, global_family=Framed(family, mean, root))
+    locals_ = first.variational["locals"]
+    if isinstance(guide.local_family, Conditional):
+        # They answer to the globals in the units of another frame now.
+        locals_ = guide.inference.init(numerics.forked(key, _FRAME), guide.shape)
+    start = {"globals": family.start(guide.theta.dimension, 0.0), "locals": locals_}
+    loss = make_loss(first.model, guide, gradient)
+    return _continued(first, guide, start, loss, method, key, monitor)
+
+
+def _along_ridges(
+    first: Fit, method: AbstractMethod, loss: Any, key: RandomKey, monitor: Monitor | None
+) -> Fit:
+    """A mean-field fit whose mean is searched for once more where the posterior has ridges."""
+    if first.status in (Status.DIVERGED, Status.INTERRUPTED) or first.guide.theta.dimension < 2:
+        return first
+    mean, root = frame_of(first)
+    if not has_ridges(first, root):
+        return first
+    family = FramedMean(mean, root)
+    guide = dataclasses.replace(first.guide, global_family=family)
+    start = {
+        "globals": family.framed(jnp.asarray(first.variational["globals"])),
+        "locals": first.variational["locals"],
+    }
+    return _continued(
+        first, guide, start, dataclasses.replace(loss, guide=guide), method, key, monitor
+    )
+
+
+def _continued(
+    first: Fit,
+    guide: Guide,
+    start: Parameters,
+    loss: Any,
+    method: AbstractMethod,
+    key: RandomKey,
+    monitor: Monitor | None,
+) -> Fit:
+    """A second optimisation after the first, in another frame."""
+    starts = jax.tree.map(lambda leaf: np.asarray(leaf)[None], start)
+    run = minimise_in_turn if isinstance(method, FixedDraws) else minimise
+    outcome = run(method, loss, starts, key=numerics.forked(key, _NOISE), monitor=monitor)
+    history = first.history.followed_by(outcome.history)
+    return unframed(Fit(first.model, guide, outcome.parameters, outcome.status, history))
+
+
+def _as_gaussian(first: Fit, family: AbstractAffineFamily) -> Fit:
+    """A mean-field fit that could not go on, in the words of a family that ties the globals."""
+    mean, sd = first.global_moments()
+    raw = family.gaussian(mean, jnp.diag(sd))
+    guide = dataclasses.replace(first.guide, global_family=family)
+    variational = {**first.variational, "globals": raw}
+    return dataclasses.replace(first, guide=guide, variational=variational)
 
 
 def _require_numbers(restarts: int, tolerance: float | None, objective: object) -> None:

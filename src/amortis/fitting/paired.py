@@ -39,12 +39,13 @@ def paired_gains(
         index: positions of the rows; None for all.
     """
     rows = model.data if index is None else model.rows(index)
-    entropy = jax.vmap(guide.local_family.entropy)
-    gained = entropy(after) - entropy(before)
 
     def one(noise: Noise) -> Float[Array, " batch"]:
         theta, z = guide.sample(variational, before, noise)
         _, other = guide.sample(variational, after, noise)
+        gained = guide.local_entropy(variational, after, noise) - guide.local_entropy(
+            variational, before, noise
+        )
         return (
             model.log_terms(theta, other, rows).local - model.log_terms(theta, z, rows).local
         ) + gained

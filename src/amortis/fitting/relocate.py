@@ -22,7 +22,6 @@ from amortis.objectives import AbstractGradient, NegativeElbo
 from amortis.optimise import (
     AbstractMethod,
     FixedDraws,
-    History,
     Monitor,
     Outcome,
     Status,
@@ -95,7 +94,7 @@ def unstuck(
             fitted,
             variational=found.parameters,
             status=found.status,
-            history=_end_to_end(fitted.history, spent, found.history),
+            history=fitted.history.followed_by(found.history, spent),
         )
     return fitted
 
@@ -116,16 +115,6 @@ def _once_more(
     return minimise(method, loss, starts, key=search_key, monitor=monitor)
 
 
-def _end_to_end(first: History, between: float, second: History) -> History:
-    before = first.seconds[-1] + between
-    return History(
-        seconds=np.concatenate([first.seconds, before + second.seconds]),
-        objective=np.concatenate([first.objective, second.objective]),
-        draws=np.concatenate([first.draws, second.draws]),
-        iterations=np.concatenate([first.iterations, first.iterations[-1] + second.iterations]),
-    )
-
-
 def _relocated(fitted: Fit, key: RandomKey) -> Parameters | None:
     """The parameters with stuck rows moved; None if no row is better off elsewhere."""
     model, guide = fitted.model, fitted.guide
@@ -134,8 +123,11 @@ def _relocated(fitted: Fit, key: RandomKey) -> Parameters | None:
     generator = np.random.default_rng(seed_of(key, _ORDER))
     chosen = generator.choice(model.size, min(_CANDIDATES, model.size), replace=False)
     candidates, found = raw[chosen], raw.copy()
-    if type(guide.local_family) is DiagonalNormal:
-        candidates = np.concatenate([candidates, _scattered(fitted, generator)])
+    if type(guide.row_family) is DiagonalNormal:
+        scattered = _scattered(fitted, generator)
+        # What moves with the globals starts as what does not.
+        wide = np.zeros((len(scattered), raw.shape[1] - scattered.shape[1]), raw.dtype)
+        candidates = np.concatenate([candidates, np.concatenate([scattered, wide], axis=1)])
     for index in row_blocks(model, _COMPARED_DRAWS * max(guide.z.dimension, 1)):
         place = np.arange(model.size) if index is None else np.asarray(index)
         own = jnp.asarray(raw[place])

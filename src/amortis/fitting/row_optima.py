@@ -166,10 +166,10 @@ def optimal_rows(
     def losses(raw: Float[Array, "batch raw"]) -> Float[Array, " batch"]:
         def one(noise: Noise) -> Float[Array, " batch"]:
             theta, z = guide.sample(variational, raw, noise)
-            return model.log_terms(theta, z, rows).local
+            entropy = guide.local_entropy(variational, raw, noise)
+            return model.log_terms(theta, z, rows).local + entropy
 
-        expected = jnp.einsum("s,sn->n", jnp.asarray(noise.weight), jax.vmap(one)(noise))
-        return -expected - jax.vmap(guide.local_family.entropy)(raw)
+        return -jnp.einsum("s,sn->n", jnp.asarray(noise.weight), jax.vmap(one)(noise))
 
     count, dtype = start.shape[0], start.dtype
     first = _State(

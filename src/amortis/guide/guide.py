@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float
 from amortis import numerics
 from amortis._errors import ArgumentError
 from amortis._types import Parameters, RandomKey, RowIndex
-from amortis.families import AbstractFamily
+from amortis.families import AbstractFamily, Conditional
 from amortis.guide.layout import SiteLayout
 from amortis.guide.standardizer import Standardizer
 from amortis.inference_functions import AbstractInferenceFunction, Constant, FunctionShape, take
@@ -157,16 +157,59 @@ class Guide(eqx.Module):
             Unconstrained globals by site, and locals by site with rows first.
         """
         theta = self.global_family.sample(parameters["globals"], jnp.asarray(noise.theta))
-        wide = jnp.broadcast_to(noise.z, (raw.shape[0], self.z.dimension))
-        z = jax.vmap(self.local_family.sample)(raw, wide)
+        given = self.given(parameters, raw, theta)
+        z = jax.vmap(self.row_family.sample)(given, self._wide(raw, noise))
         return self.theta.split(theta), self.z.split(z)
 
     def entropy(
-        self, parameters: Parameters, raw: Float[Array, "batch raw"]
+        self, parameters: Parameters, raw: Float[Array, "batch raw"], noise: Noise
     ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
-        """Entropies in closed form, in nats: of the globals, and of each row's locals."""
-        theta = self.global_family.entropy(parameters["globals"])
-        return theta, jax.vmap(self.local_family.entropy)(raw)
+        """Entropies in nats at one draw: of the globals, and of each row's locals given them.
+
+        Those in closed form do not read the noise, others are unbiased; see `AbstractFamily`.
+        """
+        of_globals = self.global_family.entropy(parameters["globals"], jnp.asarray(noise.theta))
+        return of_globals, self.local_entropy(parameters, raw, noise)
+
+    def local_entropy(
+        self, parameters: Parameters, raw: Float[Array, "batch raw"], noise: Noise
+    ) -> Float[Array, " batch"]:
+        """Entropy of each row's locals given one draw of the globals, in nats."""
+        given = raw
+        if isinstance(self.local_family, Conditional):
+            theta = self.global_family.sample(parameters["globals"], jnp.asarray(noise.theta))
+            given = self.given(parameters, raw, theta)
+        return jax.vmap(self.row_family.entropy)(given, self._wide(raw, noise))
+
+    @property
+    def row_family(self) -> AbstractFamily:
+        """The factor of one row's locals given the globals."""
+        family = self.local_family
+        return family.given if isinstance(family, Conditional) else family
+
+    @property
+    def tying(self) -> str:
+        """The choice that ties globals to each other, or locals to them, as a message shows it."""
+        tied = self.global_family if not self.global_family.is_factorized else self.local_family
+        return f"{type(tied).__name__}()"
+
+    @property
+    def is_factorized(self) -> bool:
+        """Whether no factor ties coordinates of the globals to each other, or locals to them."""
+        tied = isinstance(self.local_family, Conditional) and self.global_family.is_density
+        return self.global_family.is_factorized and not tied
+
+    def given(
+        self, parameters: Parameters, raw: Float[Array, "batch raw"], theta: Float[Array, " d"]
+    ) -> Float[Array, "batch given"]:
+        """Raw parameters of `row_family` for each row, given a vector of globals."""
+        if not isinstance(self.local_family, Conditional):
+            return raw
+        standardized = self.global_family.standardized(parameters["globals"], theta)
+        return self.local_family.at(raw, standardized)
+
+    def _wide(self, raw: Float[Array, "batch raw"], noise: Noise) -> Float[Array, "batch d_z"]:
+        return jnp.broadcast_to(noise.z, (raw.shape[0], self.z.dimension))
 
     def log_density(
         self,
@@ -176,8 +219,11 @@ class Guide(eqx.Module):
         z: Any,
     ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
         """Log density of unconstrained values in nats: of the globals, and of each row's locals."""
-        global_part = self.global_family.log_density(parameters["globals"], self.theta.join(theta))
-        return global_part, jax.vmap(self.local_family.log_density)(raw, self.z.join(z))
+        vector = self.theta.join(theta)
+        global_part = self.global_family.log_density(parameters["globals"], vector)
+        given = self.given(parameters, raw, vector)
+        values = self.z.join(z) if self.z.dimension else jnp.zeros((raw.shape[0], 0))
+        return global_part, jax.vmap(self.row_family.log_density)(given, values)
 
     def step_sizes(self, parameters: Parameters) -> dict[str, Any]:
         """Relative step sizes of optimisers that move all parameters alike, such as Adam.
@@ -245,14 +291,16 @@ class Guide(eqx.Module):
                 f"locals_ is {type(local_family).__name__}(); expected a family with a density for "
                 f"local latents, such as DiagonalNormal(): use point estimates for globals_ only"
             )
+        theta, z = SiteLayout(model.globals_), SiteLayout(model.locals_)
+        if isinstance(local_family, Conditional):
+            local_family = local_family.for_globals(theta.dimension)
         parts = inference.arrange(model.all_inputs)
         standardize = Standardizer.of(parts, inference.closed_under_linear_maps)
-        z = SiteLayout(model.locals_)
         return cls(
             global_family=global_family,
             local_family=local_family,
             inference=inference,
-            theta=SiteLayout(model.globals_),
+            theta=theta,
             z=z,
             standardize=standardize,
             contexts=inference.context(standardize.on_host(parts)),

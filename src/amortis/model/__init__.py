@@ -15,6 +15,7 @@ from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.model.numpyro_joint import joint_of
 from amortis.model.observed_sites import Outline, log_likelihoods, outline, replicate
 from amortis.model.path_density import by_unit
+from amortis.model.plates import Locals
 from amortis.model.rebinding import AbstractRebind
 from amortis.model.simulate import (
     NewArguments,
@@ -35,6 +36,7 @@ __all__ = [
     "GivenData",
     "Inputs",
     "LatentModel",
+    "Locals",
     "LogTerms",
     "Membership",
     "NewArguments",

@@ -13,7 +13,6 @@ from numpyro.distributions import biject_to, constraints
 from amortis._errors import (
     DataError,
     ModelRaisedError,
-    NoLocalPlateError,
     UnequalLengthsError,
     UnsupportedSiteError,
 )
@@ -25,7 +24,7 @@ from amortis.model.checks import check_start
 from amortis.model.inputs import as_inputs, read_alike
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms, take_rows
 from amortis.model.rebinding import AbstractRebind
-from amortis.structure import AbstractLogJoint, Arrays, Joint, LatentAxis
+from amortis.structure import AbstractLogJoint, Arrays, Joint, LatentAxis, Verdict
 
 LogPrior = Callable[[Values], Any]
 LogLocal = Callable[[Values, Values, Any], Any]
@@ -51,7 +50,8 @@ def from_density(
             its first axis) to a scalar in nats. It is vectorized over rows.
         data: a pytree of arrays, all with N entries on their first axis.
         globals_: constrained shape of each global site.
-        locals_: constrained shape of each local site, for one row.
+        locals_: constrained shape of each local site, for one row; empty where all latents are
+            global.
         supports: NumPyro constraints by site; the reals where a site is left out.
 
     Returns:
@@ -59,7 +59,7 @@ def from_density(
 
     Raises:
         DataError: empty, non-finite or object arrays, or unequal leading lengths.
-        ModelError: no local sites, a function that raises or does not return a scalar, or a log
+        ModelError: no sites, a function that raises or does not return a scalar, or a log
             density that is not finite at the start.
 
     Example:
@@ -74,9 +74,10 @@ def from_density(
         >>> model.size
         5
     """
-    if not locals_:
-        raise NoLocalPlateError(
-            "locals_ is empty; expected at least one local site with its shape, as in {'z': ()}"
+    if not globals_ and not locals_:
+        raise UnsupportedSiteError(
+            "globals_ and locals_ are empty; expected at least one site with its shape, as in "
+            "{'z': ()}"
         )
     _check_names(globals_, locals_, supports or {})
     rows, inputs, input_names, size = _read_rows(data)
@@ -93,6 +94,7 @@ def from_density(
         size=size,
         plate="rows",
         input_names=input_names,
+        verdict=None if locals_ else Verdict.no_locals("locals_ is empty"),
     )
     _check_runs(model)
     check_start(model, _site_log_probs(model))
@@ -217,8 +219,8 @@ class CallableDensity(AbstractDensity):
 
     def constrain(self, theta: Sites, z: Sites, rows: Rows) -> Values:
         del rows  # supports do not depend on the data here
-        local_values = jax.vmap(lambda z_n: self._constrained(z_n)[0])(dict(z))
-        return self._constrained(theta)[0] | local_values
+        values = self._constrained(theta)[0]
+        return values | jax.vmap(lambda z_n: self._constrained(z_n)[0])(dict(z)) if z else values
 
     def take(self, data: Rows, index: RowIndex) -> Rows:
         return take_rows(data, index)

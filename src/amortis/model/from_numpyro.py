@@ -25,13 +25,14 @@ from amortis.model.latent_model import LatentModel
 from amortis.model.numpyro_density import NumPyroDensity
 from amortis.model.numpyro_joint import numpyro_joint
 from amortis.model.numpyro_sites import ModelSites, inspect_model
-from amortis.model.plates import LocalAxis, find_local_axis
+from amortis.model.plates import LocalAxis, Locals, find_local_axis
 from amortis.model.rebinding import AbstractRebind
+from amortis.model.without_locals import bind_without_locals
 from amortis.structure import Kind, Verdict, used_as_integers
 
 
 def from_numpyro(
-    function: Callable[..., Any], *args: Any, local: str | None = None, **kwargs: Any
+    function: Callable[..., Any], *args: Any, local: str | Locals | None = None, **kwargs: Any
 ) -> LatentModel:
     r"""Bind a NumPyro model to its data.
 
@@ -42,6 +43,9 @@ def from_numpyro(
     with its index or `numpyro.subsample`). Local latents may also be written without a plate, with
     rows on the first axis (`.expand([N])`, with or without `.to_event`).
 
+    A model without local latents is bound too: all its latents are globals, and rows are units
+    without latents where the observations' plate shows that they stand alone.
+
     Bound models are checked on their own data: $\log p(\theta) + \sum_n \log p(x_n, z_n\mid\theta)$
     must equal `numpyro.infer.util.log_density`, and the terms of a few rows, evaluated alone, must
     equal the same terms evaluated with all rows.
@@ -49,7 +53,8 @@ def from_numpyro(
     Args:
         function: the model, built of continuous latents and any observed sites.
         *args: its positional arguments; arrays, pytrees of arrays, pandas columns, plain values.
-        local: name of the local plate, or of a local latent site, where several could be meant.
+        local: name of the local plate, or of a local latent site, where several could be meant;
+            `Locals.NONE` takes every latent as a global.
         **kwargs: its keyword arguments.
 
     Returns:
@@ -57,9 +62,9 @@ def from_numpyro(
 
     Raises:
         DataError: empty or object arrays, NaN or infinity, or unequal leading lengths.
-        ModelError: no local plate, plates that cross, discrete latents, latents without a
-            support, rows that cannot be sliced, a log density that is not finite at the start, or
-            a model that raises.
+        ModelError: latents that may be local or not, plates that cross, discrete latents, latents
+            without a support, rows that cannot be sliced, a log density that is not finite at the
+            start, or a model that raises.
 
     Example:
         >>> import jax, numpyro, numpyro.distributions as dist
@@ -96,7 +101,7 @@ class Rebind(AbstractRebind):
 
     form: ArgumentForm
     function: Callable[..., Any]
-    local: str | None
+    local: str | Locals | None
     verdict: Verdict | None
     by_rows: bool
 
@@ -104,9 +109,10 @@ class Rebind(AbstractRebind):
         return flatten_arguments(self.function, args, kwargs)
 
     def bind(self, arguments: Arguments) -> LatentModel:
-        if self.verdict is not None:
+        if self.verdict is not None and self.verdict.kind is not Kind.NO_LOCALS:
+            assert not isinstance(self.local, Locals)  # a verdict on locals says that there are
             model = bind_alike(arguments, self.local, self.verdict)
-        elif self.by_rows:
+        elif self.by_rows and self.verdict is None and not isinstance(self.local, Locals):
             model = _by_rows(arguments, self.local)
         else:
             model = _bound(arguments, self.local)
@@ -120,7 +126,9 @@ class Rebind(AbstractRebind):
         return dataclasses.replace(model, data={"arrays": rows}, inputs=inputs)
 
 
-def _bound(arguments: Arguments, local: str | None) -> LatentModel:
+def _bound(arguments: Arguments, local: str | Locals | None) -> LatentModel:
+    if isinstance(local, Locals):
+        return _without_locals(arguments, Verdict.no_locals(local.value))
     try:
         return _by_rows(arguments, local)
     except (SlicingError, NoLocalPlateError, StepwiseLatentsError) as error:
@@ -128,10 +136,13 @@ def _bound(arguments: Arguments, local: str | None) -> LatentModel:
         model = bind_by_structure(arguments, local)
         if isinstance(model, LatentModel):
             return model
+        if model.kind is Kind.NO_LOCALS and local is None:
+            return _without_locals(arguments, model)
         if isinstance(error, NoLocalPlateError) and model.kind in (Kind.UNKNOWN, Kind.HIDDEN):
             # There are locals, but they own no rows that are known.
             raise NoLocalPlateError(
-                f"which rows belong to {', '.join(model.sites)} is not known: {model.reasons[0]}"
+                f"which rows belong to {', '.join(model.sites)} is not known: {model.reasons[0]}; "
+                f"pass local=amortis.Locals.NONE to take them as globals"
             ) from error
         raise
 
@@ -145,6 +156,11 @@ def _by_rows(arguments: Arguments, local: str | None) -> LatentModel:
         )
     lengths = arguments.lengths()
     axis = find_local_axis(found.sites, tuple(lengths.values()), local)
+    return _along(arguments, axis, found)
+
+
+def _along(arguments: Arguments, axis: LocalAxis, found: ModelSites) -> LatentModel:
+    """The model with its rows along an axis, checked."""
     size, subsample = found.plates.get(axis.name, (axis.size, axis.size))
     axis = LocalAxis(axis.name, axis.dim, size)
     if subsample < size:
@@ -160,6 +176,18 @@ def _by_rows(arguments: Arguments, local: str | None) -> LatentModel:
             return _checked(_bind(arguments, axis, found, subsampled=True))
         except SlicingError:
             raise by_arguments from by_arguments.__cause__
+
+
+def _without_locals(arguments: Arguments, verdict: Verdict) -> LatentModel:
+    try:
+        found = _inspect(arguments)
+    except StepwiseLatentsError:
+        found = None
+
+    def by_rows(axis: LocalAxis, found: ModelSites) -> LatentModel:
+        return _along(arguments, axis, found)
+
+    return bind_without_locals(arguments, found, by_rows, verdict)
 
 
 def _inspect(arguments: Arguments) -> ModelSites:

@@ -1,6 +1,7 @@
 """Which latents are local: the plate, or the leading axis, with one latent per row."""
 
 import dataclasses
+import enum
 from collections.abc import Mapping, Sequence
 
 from amortis._errors import AmbiguousPlateError, CrossedPlatesError, NoLocalPlateError
@@ -38,6 +39,35 @@ class LocalAxis:
     name: str
     dim: int | None
     size: int
+
+
+class Locals(enum.Enum):
+    """What `local=` may say besides a name; each member's value is a sentence."""
+
+    NONE = "every latent is taken as a global, as was asked"
+
+
+def find_data_axis(sites: Sequence[SiteInfo], lengths: Sequence[int]) -> LocalAxis | None:
+    """The axis that carries the rows of data where no latent lies along it.
+
+    Args:
+        sites: the sample sites of one run.
+        lengths: leading lengths of the data arrays.
+
+    Returns:
+        The only plate of observations that is as long as some data and has no latent in it, or the
+        observations' leading axis; None where there is neither.
+    """
+    taken = {name for site in sites if not site.observed for name in site.plates}
+    observed = [site for site in sites if site.observed]
+    plates = {name: where for site in observed for name, where in site.plates.items()}
+    rows = [name for name, (_, size) in plates.items() if size in lengths and name not in taken]
+    if len(rows) == 1:
+        return LocalAxis(rows[0], *plates[rows[0]])
+    bare = [site for site in observed if not site.plates and site.leading in lengths]
+    if not plates and bare and bare[0].leading is not None:
+        return LocalAxis(bare[0].name, None, bare[0].leading)
+    return None
 
 
 def find_local_axis(

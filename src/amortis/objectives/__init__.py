@@ -4,7 +4,7 @@ Brings a model and a guide together; hands optimisers a loss that knows how to m
 """
 
 from amortis.objectives.elbo import elbo_draws
-from amortis.objectives.fixed_noise import coupled_draws, fixed_noise
+from amortis.objectives.fixed_noise import coupled_draws, first_draws, fixed_noise
 from amortis.objectives.gradients import AbstractGradient, ClosedFormEntropy, StickTheLanding
 from amortis.objectives.held_globals import HeldGlobals
 from amortis.objectives.loss import NegativeElbo
@@ -20,5 +20,6 @@ __all__ = [
     "StickTheLanding",
     "coupled_draws",
     "elbo_draws",
+    "first_draws",
     "fixed_noise",
 ]

@@ -46,7 +46,7 @@ def elbo_draws(
     def one(noise: Noise) -> Float[Array, ""]:
         theta, z = guide.sample(parameters, raw, noise)
         terms = model.log_terms(theta, z, rows)
-        global_entropy, local_entropy = gradient.entropy(guide, parameters, raw, theta, z)
+        global_entropy, local_entropy = gradient.entropy(guide, parameters, raw, noise, theta, z)
         log_det = terms.log_det if guide.global_family.is_density else 0.0
         return (
             terms.prior + log_det + global_entropy + weight * tree_sum(terms.local + local_entropy)

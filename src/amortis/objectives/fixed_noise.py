@@ -5,6 +5,9 @@
   and any correlation with the globals' noise would be amplified N times.
 * Latents that touch those of other rows: one whitened rule over all rows together, so that the
   second moments between rows are right as well. Noise that rows share would be read as correlation.
+* No latents of rows at all: one whitened rule for the globals, of four points per dimension.
+* A factor that ties coordinates of the globals, or locals to globals, is unbounded in directions
+  that no point of the globals has: their rule is whitened whatever it costs.
 * More latents: every row gets its own reflection of a short whitened rule, so that errors of single
   rows average over rows, and signs of globals and locals are crossed. Rows with parameters of their
   own fit the draws that they see, so they start with more draws, which grow faster.
@@ -33,6 +36,9 @@ have four nodes for a latent up to 256 draws."""
 _PRODUCT_NEXT = 64
 """Least draws of a product that another is compared with: of few globals, eight nodes or more."""
 
+_FEWEST_OF_GLOBALS = 32
+"""Least draws of globals alone: few latents leave time for a rule that curved models do not fit."""
+
 _MOST_FIRST = 128
 _MOST_GLOBAL_POINTS = 64
 
@@ -49,14 +55,19 @@ def first_draws(guide: Guide, coupled: bool) -> int:
     """
     if coupled:
         return coupled_draws(guide.rows * guide.z.dimension + _spread(guide))
+    if not guide.z.dimension:
+        return max(coupled_draws(_spread(guide)), _FEWEST_OF_GLOBALS)
     if _is_product(guide):
-        return _PRODUCT_OF_FEW if _is_small(guide) else _PRODUCT_FIRST[max(guide.z.dimension, 1)]
+        first = _PRODUCT_OF_FEW if _is_small(guide) else _PRODUCT_FIRST[max(guide.z.dimension, 1)]
+        nodes = 4**guide.z.dimension
+        return first if guide.is_factorized else max(first, nodes * _spanning(guide))
     # Four points per dimension can be whitened; twice that where signs cross with the globals'.
     whitened = (8 if _spread(guide) else 4) * _power_of_two(guide.z.dimension)
     least = _OWN_FIRST if guide.inference.owns_rows else _REFLECTED_FIRST
     # Four times a power of two that makes the second moments of all noise exact.
     exact = max(whitened, 4 * _power_of_two(_spread(guide)))
-    return min(max(least, exact), _MOST_FIRST)
+    most = _MOST_FIRST if guide.is_factorized else max(_MOST_FIRST, 2 * _spanning(guide))
+    return min(max(least, exact), most)
 
 
 def coupled_draws(dimensions: int) -> int:
@@ -78,7 +89,7 @@ def more_draws(guide: Guide, draws: int, coupled: bool) -> int:
     Returns:
         The next number.
     """
-    if coupled:
+    if coupled or not guide.z.dimension:
         return 2 * draws
     if _is_product(guide):
         return max(4 * draws, _PRODUCT_NEXT)
@@ -97,8 +108,12 @@ def fixed_noise(guide: Guide, key: RandomKey, draws: int, coupled: bool) -> Nois
 
     Returns:
         Noise with leading axis S in NumPy arrays; weights sum to one (some may be zero).
+
+    Raises:
+        ArgumentError: so few draws that the objective has no maximum.
     """
-    if coupled:
+    _require_spanning(guide, draws)
+    if coupled or not guide.z.dimension:
         return _joint_rule(guide, draws)
     if _is_product(guide):
         return _product_rule(guide, draws)
@@ -165,12 +180,29 @@ def _global_points(guide: Guide, draws: int) -> int:
     if spread == 0:
         return 1
     exact = 2 * _power_of_two(spread)
+    if not guide.is_factorized:
+        return max(exact, min(2 * _power_of_two(math.sqrt(draws / 16)), _MOST_GLOBAL_POINTS))
     short = 2 * _power_of_two(math.sqrt(draws / 16))
     # Any multiple of four may be asked for; a symmetric rule has an even number of points. With few
     # globals every number of draws but the first has eight nodes for a latent, or what four nodes
     # claim of it would be compared with four.
     most = 2 * (draws // (16 if _is_small(guide) else 8))
     return max(min(max(exact, short), _MOST_GLOBAL_POINTS, most), 2)
+
+
+def _require_spanning(guide: Guide, draws: int) -> None:
+    if guide.is_factorized or draws >= _spanning(guide):
+        return
+    raise ArgumentError(
+        f"FixedDraws(draws={draws}) is for {guide.theta.dimension} globals with a factor that ties "
+        f"them, {guide.tying}; expected at least {_spanning(guide)} draws, since the objective has "
+        f"no maximum where draws leave directions out: leave draws out, or use FreshDraws()"
+    )
+
+
+def _spanning(guide: Guide) -> int:
+    """Points of the globals that can be whitened, and so leave no direction out."""
+    return 2 * _power_of_two(_spread(guide))
 
 
 def _is_product(guide: Guide) -> bool:

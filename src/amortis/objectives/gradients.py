@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Float
 
 from amortis._types import Parameters
-from amortis.guide import Guide
+from amortis.guide import Guide, Noise
 
 
 class AbstractGradient(eqx.Module):
@@ -20,6 +20,7 @@ class AbstractGradient(eqx.Module):
         guide: Guide,
         parameters: Parameters,
         raw: Float[Array, "batch raw"],
+        noise: Noise,
         theta: Any,
         z: Any,
     ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
@@ -29,23 +30,28 @@ class AbstractGradient(eqx.Module):
             guide: the guide.
             parameters: its parameters.
             raw: the rows' raw parameters.
+            noise: the draw's noise.
             theta: the draw's unconstrained globals by site.
             z: the draw's unconstrained locals by site.
         """
 
 
 class ClosedFormEntropy(AbstractGradient):
-    """Entropies in closed form: only the log joint is sampled."""
+    r"""Entropies in closed form, where a family has one: only the log joint is sampled.
+
+    Of a flow, $-\log q$ at the draw with all derivatives, which is unbiased too.
+    """
 
     def entropy(
         self,
         guide: Guide,
         parameters: Parameters,
         raw: Float[Array, "batch raw"],
+        noise: Noise,
         theta: Any,
         z: Any,
     ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
-        return guide.entropy(parameters, raw)
+        return guide.entropy(parameters, raw, noise)
 
 
 class StickTheLanding(AbstractGradient):
@@ -62,6 +68,7 @@ class StickTheLanding(AbstractGradient):
         guide: Guide,
         parameters: Parameters,
         raw: Float[Array, "batch raw"],
+        noise: Noise,
         theta: Any,
         z: Any,
     ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:

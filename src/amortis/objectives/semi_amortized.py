@@ -169,10 +169,10 @@ class SemiAmortizedElbo(eqx.Module):
         def total(raw: Float[Array, "batch raw"]) -> Scalar:
             def one(noise: Noise) -> Scalar:
                 globals_, locals_ = guide.sample(parameters, raw, noise)
-                return jnp.sum(model.log_terms(globals_, locals_, rows).local)
+                entropy = guide.local_entropy(parameters, raw, noise)
+                return jnp.sum(model.log_terms(globals_, locals_, rows).local + entropy)
 
-            entropy = jnp.sum(jax.vmap(guide.local_family.entropy)(raw))
-            return jnp.mean(jax.vmap(one)(noise)) + entropy
+            return jnp.mean(jax.vmap(one)(noise))
 
         def step(raw: Float[Array, "batch raw"], _: None) -> tuple[Float[Array, "batch raw"], None]:
             slope = jax.grad(total)(raw)

@@ -34,6 +34,21 @@ class History:
     draws: Any
     iterations: Any
 
+    def followed_by(self, other: "History", between: float = 0.0) -> "History":
+        """Both end to end.
+
+        Args:
+            other: of an optimisation that began where this one ended.
+            between: seconds from the end of this one to the start of the other.
+        """
+        before = self.seconds[-1] + between
+        return History(
+            seconds=np.concatenate([self.seconds, before + other.seconds]),
+            objective=np.concatenate([self.objective, other.objective]),
+            draws=np.concatenate([self.draws, other.draws]),
+            iterations=np.concatenate([self.iterations, self.iterations[-1] + other.iterations]),
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:

@@ -69,9 +69,7 @@ def _no_locals(joint: Joint, seconds: float) -> Verdict:
     reason = f"the latents are {', '.join(joint.latents)}; none has entries that read rows of data"
     if not joint.latents:
         reason = "the model has no latents"
-    return Verdict(
-        Kind.NO_LOCALS, None, 0, (), (), (reason,), Evidence.PROBED, False, seconds=seconds
-    )
+    return Verdict.no_locals(reason, seconds)
 
 
 def _on_axis(joint: Joint, axis: LatentAxis, prior: Prior, *, forced: bool) -> _Found:

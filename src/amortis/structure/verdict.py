@@ -123,6 +123,18 @@ class Verdict:
     others: "tuple[Verdict, ...]" = ()
     seconds: float = 0.0
 
+    @classmethod
+    def no_locals(cls, reason: str, seconds: float = 0.0) -> "Verdict":
+        """The verdict on a model all of whose latents are globals.
+
+        Args:
+            reason: a sentence that says why there are no locals.
+            seconds: time it took.
+        """
+        return cls(
+            Kind.NO_LOCALS, None, 0, (), (), (reason,), Evidence.PROBED, False, seconds=seconds
+        )
+
     @property
     def answer(self) -> bool | None:
         """True if an ideal function exists, False if not, None if it could not be decided."""
@@ -161,7 +173,10 @@ _OPTIONS: dict[Kind, tuple[str, ...]] = {
         "a family that is not factorized over units, or NUTS",
     ),
     Kind.HIDDEN: ("pass what differs between rows to the model as data, one entry per row",),
-    Kind.NO_LOCALS: ("plain variational inference over the globals",),
+    Kind.NO_LOCALS: (
+        "plain variational inference over the globals, which `fit` does",
+        "amortis.select_family(model, key=key): which family of q(θ) to trust",
+    ),
     Kind.UNKNOWN: ("inference=Table(): factorized VI needs no answer to this question",),
 }
 

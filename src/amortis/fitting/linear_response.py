@@ -1,0 +1,221 @@
+r"""Linear response: how the means of a fit move when the posterior is tilted.
+
+The covariance of f under the posterior is the derivative of $E[f]$ when $t^\top f$ is added to the
+log joint, at t = 0. Of a variational fit it is
+$\nabla E_q[f]\, H^{-1} \nabla E_q[f]^\top$, H the Hessian of minus the ELBO in q's parameters.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from amortis._errors import ArgumentError, NotAnOptimumError
+from amortis._types import Sites
+from amortis.fitting.draws import Fitted
+from amortis.guide import Noise
+from amortis.objectives import ClosedFormEntropy, elbo_draws, fixed_noise
+
+Of = Callable[[Sites, Sites], Array]
+"""Maps one draw of unconstrained globals and locals to a vector."""
+
+_MOST_WHOLE = 3000
+"""Parameters of a fit whose Hessian is held as one matrix, where units touch each other."""
+
+
+def linear_response(fitted: Fitted, draws: int, of: Of) -> Float[np.ndarray, "k k"]:
+    r"""The linear response covariance of a function of the latents.
+
+    Where units stand alone the Hessian is an arrow: a block for the globals, one for each row, and
+    what ties them. The rows are solved for one by one, so that the cost is that of as many
+    derivatives as globals and one row have raw parameters. The rows' own factors are what responds,
+    also where a function has made them: at its optimum the two are the same, and a tilt of the
+    posterior moves each row's optimum, not the function's parameters.
+
+    Args:
+        fitted: a fit at its optimum.
+        draws: fixed draws of the expectations, those of the fit.
+        of: the function, of unconstrained values.
+
+    Returns:
+        The covariance, in double precision.
+
+    Raises:
+        NotAnOptimumError: the Hessian is not positive definite.
+        ArgumentError: a model whose units touch each other and are too many.
+
+    References:
+        Giordano, Broderick & Jordan, *Covariances, robustness, and variational Bayes* (2018).
+    """
+    noise = fixed_noise(fitted.guide, jax.random.key(0), draws, fitted.model.coupled)
+    state = _State(fitted.variational["globals"], _raw(fitted))
+    if not fitted.model.coupled:
+        parts = _Arrow(*jax.device_get(_arrow(fitted, state, noise, of)))
+        return _solved(parts)
+    size = state.globals_.size + state.raw.size
+    if size > _MOST_WHOLE:
+        raise ArgumentError(
+            f"the fit has {size} parameters of units that touch each other; expected at most "
+            f"{_MOST_WHOLE} for a covariance: their Hessian is one dense matrix"
+        )
+    hessian, slopes = (np.asarray(v, np.float64) for v in _dense(fitted, state, noise, of))
+    return slopes @ _inverse_times(hessian, slopes.T, "the fit")
+
+
+class _State(NamedTuple):
+    """What responds: raw parameters of the globals, and of every row."""
+
+    globals_: Float[Array, " raw"]
+    raw: Float[Array, "rows raw"]
+
+
+class _Arrow(NamedTuple):
+    """The Hessian of minus the ELBO by blocks, and the slopes of the function's means.
+
+    Attributes:
+        head: the block of the globals, (g, g).
+        tie: globals with rows, (g, rows, raw).
+        rows: the block of each row, (raw, rows, raw).
+        head_slopes: derivatives of the means in the globals, (k, g).
+        row_slopes: in the rows, (k, rows, raw).
+    """
+
+    head: np.ndarray
+    tie: np.ndarray
+    rows: np.ndarray
+    head_slopes: np.ndarray
+    row_slopes: np.ndarray
+
+
+@eqx.filter_jit
+def _raw(fitted: Fitted) -> Array:
+    return fitted.guide.fitted_raw(fitted.variational, None)
+
+
+def _loss(fitted: Fitted, noise: Noise) -> Callable[[Any], Array]:
+    def loss(state: _State) -> Array:
+        parameters = {**fitted.variational, "globals": state.globals_}
+        draws = elbo_draws(
+            fitted.model,
+            fitted.guide,
+            ClosedFormEntropy(),
+            parameters,
+            noise,
+            None,
+            raw=state.raw,
+        )
+        return -jnp.vdot(jnp.asarray(noise.weight), draws)
+
+    return loss
+
+
+def _means(fitted: Fitted, noise: Noise, of: Of) -> Callable[[Any], Array]:
+    def means(state: _State) -> Array:
+        parameters = {**fitted.variational, "globals": state.globals_}
+
+        def one(noise: Noise) -> Array:
+            theta, z = fitted.guide.sample(parameters, state.raw, noise)
+            return jnp.ravel(of(theta, z))
+
+        return jnp.asarray(noise.weight) @ jax.vmap(one)(noise)
+
+    return means
+
+
+@eqx.filter_jit
+def _arrow(fitted: Fitted, state: _State, noise: Noise, of: Of) -> _Arrow:
+    slope = jax.grad(_loss(fitted, noise))
+    still = jax.tree.map(jnp.zeros_like, state)
+
+    def along_global(direction: Array) -> tuple[Array, Array]:
+        moved = jax.jvp(slope, (state,), (still._replace(globals_=direction),))[1]
+        return moved.globals_, moved.raw
+
+    def along_rows(direction: Array) -> Array:
+        # Rows do not touch: one direction for all of them gives a column of each row's block.
+        wide = jnp.broadcast_to(direction, state.raw.shape)
+        return jax.jvp(slope, (state,), (still._replace(raw=wide),))[1].raw
+
+    dtype = state.raw.dtype
+    head, tie = jax.lax.map(along_global, jnp.eye(state.globals_.size, dtype=dtype))
+    width = state.raw.shape[1]
+    rows = jax.lax.map(along_rows, jnp.eye(width, dtype=dtype)) if width else jnp.zeros((0, 0, 0))
+    slopes = jax.jacrev(_means(fitted, noise, of))(state)
+    return _Arrow(head, tie, rows, slopes.globals_, slopes.raw)
+
+
+def _solved(parts: _Arrow) -> Float[np.ndarray, "k k"]:
+    """The covariance, with every row solved for and taken out: the Schur complement, in double."""
+    head, tie, rows, head_slopes, row_slopes = (np.asarray(v, np.float64) for v in parts)
+    own: np.ndarray = np.zeros((len(head_slopes), len(head_slopes)))
+    if rows.size:
+        blocks = np.moveaxis(rows, 1, 0)
+        blocks = 0.5 * (blocks + np.swapaxes(blocks, 1, 2))
+        _require_definite(np.linalg.eigvalsh(blocks).min(axis=1), "some rows of the fit")
+        from_tie = np.linalg.solve(blocks, np.moveaxis(tie, 0, 2))  # rows, raw, g
+        from_slopes = np.linalg.solve(blocks, np.moveaxis(row_slopes, 0, 2))  # rows, raw, k
+        head = head - np.einsum("gnr,nrh->gh", tie, from_tie)
+        head_slopes = head_slopes - np.einsum("knr,nrg->kg", row_slopes, from_tie)
+        own = np.einsum("knr,nrl->kl", row_slopes, from_slopes)
+    if not head.size:
+        return own
+    return own + head_slopes @ _inverse_times(head, head_slopes.T, "the globals' part of the fit")
+
+
+def _inverse_times(
+    hessian: Float[np.ndarray, "g g"], columns: Float[np.ndarray, "g k"], what: str
+) -> Float[np.ndarray, "g k"]:
+    hessian = 0.5 * (hessian + hessian.T)
+    # Scaled to a unit diagonal: sharp and flat globals stand side by side.
+    scale = 1.0 / np.sqrt(np.maximum(np.diagonal(hessian), 1e-300))
+    scaled = scale[:, None] * hessian * scale
+    _require_definite(np.linalg.eigvalsh(scaled), what)
+    return scale[:, None] * np.linalg.solve(scaled, scale[:, None] * columns)
+
+
+def _require_definite(values: Float[np.ndarray, " values"], what: str) -> None:
+    if not (np.isfinite(values).all() and (values > 0.0).all()):
+        raise NotAnOptimumError(
+            f"the Hessian of the ELBO is not negative definite at {what} (smallest curvature "
+            f"{np.min(values):.2g}); expected a fit at its optimum: fit with a finer tolerance, or "
+            f"take another family"
+        )
+
+
+@eqx.filter_jit
+def _dense(fitted: Fitted, state: _State, noise: Noise, of: Of) -> tuple[Array, Array]:
+    """The whole Hessian, and the slopes."""
+    flat, unravel = jax.flatten_util.ravel_pytree(state)
+    slope = jax.grad(lambda point: _loss(fitted, noise)(unravel(point)))
+
+    def along(direction: Array) -> Array:
+        return jax.jvp(slope, (flat,), (direction,))[1]
+
+    hessian = jax.lax.map(along, jnp.eye(flat.size, dtype=flat.dtype))
+    slopes = jax.jacrev(lambda point: _means(fitted, noise, of)(unravel(point)))(flat)
+    return hessian, slopes
+
+
+def of_globals(theta: Sites, z: Sites) -> Array:
+    """The unconstrained globals, laid end to end."""
+    del z
+    return jnp.concatenate([jnp.ravel(value) for value in theta.values()])
+
+
+def of_constrained(fitted: Fitted, function: Callable[[Mapping[str, Array]], Any] | None) -> Of:
+    """A user's function of constrained values by site as one of unconstrained ones."""
+
+    def of(theta: Sites, z: Sites) -> Array:
+        values = fitted.model.constrain(theta, z)
+        if function is None:
+            parts: Any = [values[name] for name in theta]
+        else:
+            parts = function(values)
+        return jnp.concatenate([jnp.ravel(jnp.asarray(v)) for v in jax.tree.leaves(parts)])
+
+    return of
