@@ -53,7 +53,7 @@ def test_shapes_and_number_of_parameters(bound, family, function, gradient):
         one = jax.tree.map(lambda leaf: leaf[0], batch(noise, index))
         theta, z = loss.guide.sample(parameters, raw, one)
         draws = elbo_draws(bound, loss.guide, loss.gradient, parameters, batch(noise, index), index)
-        entropy = loss.guide.entropy(parameters, raw, one)
+        entropy = (jnp.zeros(()), loss.guide.local_entropy(parameters, raw, one))
         return raw, theta, z, draws, entropy, loss.watched(parameters)
 
     index = jnp.asarray([3, 1])

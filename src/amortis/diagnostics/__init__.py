@@ -5,7 +5,8 @@ from amortis.diagnostics.calibration_record import Calibration, SiteCalibration
 from amortis.diagnostics.collapse import Collapse
 from amortis.diagnostics.compare import Comparison, SiteComparison, compare
 from amortis.diagnostics.diagnose import diagnose
-from amortis.diagnostics.diagnosis import Diagnosis, Finding
+from amortis.diagnostics.diagnosis import Diagnosis
+from amortis.diagnostics.finding import Finding
 from amortis.diagnostics.held_out import HeldOut
 from amortis.diagnostics.inferred import InferredBlock, Missing, Outside
 from amortis.diagnostics.stream import stream

@@ -11,10 +11,19 @@ from amortis._errors import ArgumentError
 from amortis._require import require_count, require_key, require_kind
 from amortis._types import RandomKey
 from amortis.diagnostics.collapse import collapse_of
-from amortis.diagnostics.diagnosis import Diagnosis, Finding, WorstRow
+from amortis.diagnostics.diagnosis import Diagnosis
+from amortis.diagnostics.finding import Finding, WorstRow
 from amortis.diagnostics.held_out import HeldOut, held_out_by, require_held_out
 from amortis.diagnostics.pareto import EXACT, TRUSTED, k_error
-from amortis.diagnostics.ratios import RATIO_DRAWS, Ratios, ratios_by_row, ratios_of_whole
+from amortis.diagnostics.ratios import (
+    RATIO_DRAWS,
+    Ratios,
+    ratios_by_row,
+    ratios_of_globals,
+    ratios_of_whole,
+)
+from amortis.diagnostics.spread import Spread, spread_of
+from amortis.families import Conditional
 from amortis.fitting import Estimate, Fit, Gap, amortization_gap, separated
 from amortis.inference_functions import described
 from amortis.model import given_data
@@ -106,16 +115,20 @@ def _diagnosis(
     started: float,
 ) -> Diagnosis:
     """Gap, then ratios at the function's output and at the optima, then what follows from them."""
-    gap = amortization_gap(fitted, key=key, draws=draws)
-    model = separated(fitted)
-    if model is None:
+    if not fitted.model.locals_:
+        gap, model = Gap.none(fitted.model.size), None
+        ratios = ratios_of_globals(fitted, key=key)
+    elif (model := separated(fitted)) is None:
+        gap = amortization_gap(fitted, key=key, draws=draws)
         ratios = ratios_of_whole(fitted, key=key)
     else:
+        gap = amortization_gap(fitted, key=key, draws=draws)
         ratios = ratios_by_row(fitted, model, gap.optimal, key=key)
     unseen = None
     if held_out is not None:
         unseen = held_out_by(fitted, held_out, ratios.row_elbos, key=key, draws=draws)
-    finding = _finding(fitted, gap, ratios, tolerance)
+    spread = spread_of(fitted)
+    finding = _finding(fitted, gap, ratios, spread, tolerance)
     return Diagnosis(
         finding=finding,
         size=fitted.model.size,
@@ -129,6 +142,7 @@ def _diagnosis(
         global_k=ratios.global_k,
         elbo=fitted.elbo(key=key, draws=draws),
         evidence=ratios.evidence,
+        spread=spread,
         worst=_worst(fitted, gap, ratios),
         collapse=collapse_of(fitted, key=key),
         held_out=unseen,
@@ -171,7 +185,9 @@ def _gain(fitted: Fit, reference: Fit, key: RandomKey, draws: int) -> Estimate:
     return Estimate(float(pairs.mean()), float(pairs.std(ddof=1) / math.sqrt(len(pairs))))
 
 
-def _finding(fitted: Fit, gap: Gap, ratios: Ratios, tolerance: float) -> Finding:
+def _finding(
+    fitted: Fit, gap: Gap, ratios: Ratios, spread: Spread | None, tolerance: float
+) -> Finding:
     """The first of what is wrong, in the order in which it would have to be mended."""
     if gap.total.mean - 2.0 * gap.total.se > tolerance * len(gap.rows):
         return Finding.FUNCTION_TOO_SMALL
@@ -185,6 +201,15 @@ def _finding(fitted: Fit, gap: Gap, ratios: Ratios, tolerance: float) -> Finding
         return Finding.UNFINISHED
     # NaN, where nothing was measured, is not above.
     globals_narrow = ratios.global_k - k_error(_GLOBAL_DRAWS, ratios.global_k) > TRUSTED
+    globals_narrow |= spread is not None and spread.understated
+    if not fitted.model.locals_:
+        if math.isnan(ratios.global_k):
+            return Finding.NOT_MEASURED
+        if ratios.global_k == EXACT:
+            return Finding.EXACT
+        # Nobody else vouches for q here: what is not surely good is not trusted.
+        trusted = ratios.global_k <= TRUSTED and not globals_narrow
+        return Finding.FINE if trusted else Finding.GLOBALS_TOO_NARROW
     if np.isnan(gap.rows).all():
         if fitted.model.coupled and globals_narrow:
             return Finding.UNITS_TIED
@@ -218,12 +243,24 @@ def _next_steps(
     if finding is Finding.FAMILY_TOO_NARROW:
         return ("a richer family for the locals; compare with NUTS where it finishes",)
     if finding is Finding.GLOBALS_TOO_NARROW:
-        return ("a richer family for the globals; compare with NUTS where it finishes",)
+        return _richer_globals(fitted)
     if finding in (Finding.UNITS_TIED, Finding.NOT_MEASURED):
         return ("trust means more than sds; amortis.compare(fitted, mcmc) where NUTS finishes",)
     if unseen is not None and unseen.gap.mean - 2.0 * unseen.gap.se > tolerance:
         return ("amortis.refine(amortis.infer(fitted, x_new), key=key) for new data",)
     return ()
+
+
+def _richer_globals(fitted: Fit) -> tuple[str, ...]:
+    guide = fitted.guide
+    honest = "fitted.covariance(): honest sds of the means by linear response"
+    nuts = "compare with NUTS where it finishes"
+    if not fitted.model.locals_:
+        return ("amortis.select_family(model, key=key): which family to trust", honest, nuts)
+    if isinstance(guide.local_family, Conditional):
+        return ("globals_=amortis.FullRank(), or Flow()", nuts)
+    fit = "amortis.fit(model, key=key, globals_=amortis.FullRank(), locals_=amortis.Conditional())"
+    return (f"{fit}: locals that move with the globals", honest, nuts)
 
 
 def _worst(fitted: Fit, gap: Gap, ratios: Ratios, count: int = 10) -> tuple[WorstRow, ...]:

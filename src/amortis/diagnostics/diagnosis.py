@@ -1,7 +1,6 @@
 """`Diagnosis`: what `diagnose` found, as a frozen record that prints as an answer."""
 
 import dataclasses
-import enum
 import math
 from typing import Any
 
@@ -9,42 +8,13 @@ import numpy as np
 from jaxtyping import Float
 
 from amortis.diagnostics.collapse import Collapse
+from amortis.diagnostics.finding import Finding, WorstRow
 from amortis.diagnostics.held_out import HeldOut
 from amortis.diagnostics.pareto import EXACT, TRUSTED
 from amortis.diagnostics.ratios import influence_error
+from amortis.diagnostics.spread import Spread
 from amortis.fitting import Estimate
 from amortis.optimise import Status
-
-
-class Finding(enum.Enum):
-    """What limits the fit; each member's value says it in one sentence."""
-
-    EXACT = "q is the posterior: all importance weights are equal"
-    FINE = "the function is as good as a factor per datum, and the factors fit the posterior"
-    FUNCTION_TOO_SMALL = "the inference function is too small here: a factor per datum is better"
-    FAMILY_TOO_NARROW = "the function is good enough, but its factors do not fit the posterior"
-    UNITS_TIED = "nothing is lost by the function, but units touch each other and q parts them"
-    GLOBALS_TOO_NARROW = "the locals are fine, but q of the globals does not fit the posterior"
-    UNCERTAIN = "the gap is too noisy to say: ask for more draws"
-    UNFINISHED = "the optimisation did not end well, so that nothing else is certain"
-    NOT_MEASURED = "nothing is lost by the function; whether q fits could not be measured here"
-
-
-@dataclasses.dataclass(frozen=True)
-class WorstRow:
-    """A datum that the function serves badly.
-
-    Attributes:
-        index: its position in the data.
-        gap: what a factor of its own would gain, in nats.
-        k: its k-hat.
-        inputs: what the function read, by name.
-    """
-
-    index: int
-    gap: float
-    k: float
-    inputs: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +38,8 @@ class Diagnosis:
         elbo: the evidence lower bound of the fit, in nats, total.
         evidence: log p(x) by importance weighting of the globals, with the locals summed out;
             None where it was not measured, or where k-hat says that its mean is not to be trusted.
+        spread: sds of the globals beside those that linear response gives them; None where that
+            was not measured.
         worst: the data with the largest gaps.
         collapse: what each latent coordinate learns from the data.
         held_out: the same on held-out data; None if there were none.
@@ -93,6 +65,7 @@ class Diagnosis:
     global_k: float
     elbo: Estimate
     evidence: Estimate | None
+    spread: Spread | None
     worst: tuple[WorstRow, ...]
     collapse: Collapse
     held_out: HeldOut | None
@@ -130,6 +103,16 @@ class Diagnosis:
         return not np.isnan(self.row_gaps).all()
 
     @property
+    def has_locals(self) -> bool:
+        """Whether there are latents of rows, and with them a gap and a function to speak of."""
+        return bool(self.collapse.names)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing was found that speaks against q."""
+        return self.finding in (Finding.EXACT, Finding.FINE)
+
+    @property
     def inference_gap(self) -> Estimate | None:
         """Evidence less ELBO: the amortization and the approximation gap together, in nats."""
         if self.evidence is None:
@@ -153,6 +136,7 @@ class Diagnosis:
             "global_k": _plain(self.global_k),
             "elbo": _plain_estimate(self.elbo),
             "evidence": None if self.evidence is None else _plain_estimate(self.evidence),
+            "spread": None if self.spread is None else self.spread.to_dict(),
             "worst": [
                 {
                     "index": row.index,
@@ -189,13 +173,14 @@ def _plain_estimate(estimate: Estimate) -> dict[str, Any]:
 
 def _sentences(diagnosis: Diagnosis) -> list[str]:
     per_datum = diagnosis.gap_per_datum
-    lines = [
-        f"{diagnosis.finding.name}: {diagnosis.finding.value}.",
-        f"  gap      {diagnosis.gap.mean:.4g} ± {diagnosis.gap.se:.1g} nats in total, "
-        f"{per_datum.mean:.2g} ± {per_datum.se:.1g} per datum (tolerance {diagnosis.tolerance:g})",
-        f"  k-hat    {_k_sentence(diagnosis)}",
-        f"  elbo     {diagnosis.elbo}",
-    ]
+    lines = [f"{diagnosis.finding.name}: {_answer(diagnosis)}."]
+    if diagnosis.has_locals:
+        lines.append(
+            f"  gap      {diagnosis.gap.mean:.4g} ± {diagnosis.gap.se:.1g} nats in total, "
+            f"{per_datum.mean:.2g} ± {per_datum.se:.1g} per datum "
+            f"(tolerance {diagnosis.tolerance:g})"
+        )
+    lines += [f"  k-hat    {_k_sentence(diagnosis)}", f"  elbo     {diagnosis.elbo}"]
     if diagnosis.evidence is not None:
         inference = diagnosis.inference_gap
         assert inference is not None  # the evidence was measured
@@ -207,7 +192,8 @@ def _sentences(diagnosis: Diagnosis) -> list[str]:
         lines.append(f"  other    the reference is {gain.mean:.4g} ± {gain.se:.1g} nats ahead")
     if diagnosis.held_out is not None:
         lines.append(f"  held out {_held_out_sentence(diagnosis.held_out)}")
-    lines.append(f"  latents  {_latents_sentence(diagnosis.collapse)}")
+    if diagnosis.has_locals:
+        lines.append(f"  latents  {_latents_sentence(diagnosis.collapse)}")
     lines += [f"  note     {note}" for note in _notes(diagnosis)]
     if diagnosis.finding is Finding.FUNCTION_TOO_SMALL:
         for row in diagnosis.worst[:3]:
@@ -217,6 +203,12 @@ def _sentences(diagnosis: Diagnosis) -> list[str]:
     lines += [f"  next     {step}" for step in diagnosis.next_steps]
     lines.append(f"  took     {diagnosis.seconds:.1f} s")
     return lines
+
+
+def _answer(diagnosis: Diagnosis) -> str:
+    if diagnosis.finding is Finding.FINE and not diagnosis.has_locals:
+        return "q fits the posterior"
+    return diagnosis.finding.value
 
 
 def _held_out_sentence(held_out: HeldOut) -> str:
@@ -260,6 +252,8 @@ def _notes(diagnosis: Diagnosis) -> list[str]:
             f"{function} below (the function's fault); the other {family} no factor of this family "
             f"(the approximation's)"
         )
+    if diagnosis.spread is not None:
+        notes += diagnosis.spread.notes
     if diagnosis.influential:
         largest = int(np.nanargmax(diagnosis.influence_k))
         notes.append(
@@ -279,7 +273,8 @@ def _k_sentence(diagnosis: Diagnosis) -> str:
     if not diagnosis.by_row:
         if math.isnan(diagnosis.global_k):
             return "not measured"
-        return f"{diagnosis.global_k:.2f} of all latents together"
+        exact = "exact" if diagnosis.global_k == EXACT else f"{diagnosis.global_k:.2f}"
+        return f"{exact}, of all latents together"
     if (diagnosis.row_k == EXACT).all():
         rows = "all data exact"
     else:

@@ -23,6 +23,9 @@ from amortis.model import LatentModel
 
 RATIO_DRAWS = 2048
 _FEWEST_GLOBAL_DRAWS, _MOST_GLOBAL_DRAWS = 100, 1000
+_GLOBAL_NUMBERS, MOST_GLOBALS_ALONE = 200_000_000, 4000
+"""Draws times rows that are spent on k-hat where there are no locals, and most draws."""
+
 _QUADRATURE_DIMENSIONS, _RULE_POINTS = 2, 128
 _GRID = {1: (41, 12.0), 2: (17, 5.6)}
 """Points along each axis, and how far they reach, in sds of a row's best factor."""
@@ -69,7 +72,12 @@ def ratios_of_whole(fitted: Fit, *, key: RandomKey) -> Ratios:
     draws, size = _MOST_GLOBAL_DRAWS, fitted.model.size
     own = seed_of(key, _RATIOS, 1)
     noise = independent_noise(fitted.guide, seed_of(key, _RATIOS), own, draws, size)
-    raw = raw_of(fitted.guide, fitted.variational, None)
+    return _of_joint(fitted, noise)
+
+
+def _of_joint(fitted: Fit, noise: Noise) -> Ratios:
+    """The ratios of all latents together at the draws that some noise makes."""
+    size, raw = fitted.model.size, raw_of(fitted.guide, fitted.variational, None)
     weights = np.asarray(
         joint_log_weights(fitted.model, fitted.guide, fitted.variational, raw, noise), np.float64
     )
@@ -78,6 +86,19 @@ def ratios_of_whole(fitted: Fit, *, key: RandomKey) -> Ratios:
     evidence = _log_mean(weights) if k <= TRUSTED else None
     unknown = np.full(size, np.nan)
     return Ratios(unknown, unknown, unknown, unknown, k, evidence)
+
+
+def ratios_of_globals(fitted: Fit, *, key: RandomKey) -> Ratios:
+    """The ratios of the globals of a model without locals.
+
+    Args:
+        fitted: a fit.
+        key: random key.
+    """
+    size = fitted.model.size
+    spent = max(min(_GLOBAL_NUMBERS // size, MOST_GLOBALS_ALONE), _MOST_GLOBAL_DRAWS)
+    noise = independent_noise(fitted.guide, seed_of(key, _RATIOS), seed_of(key), spent, size)
+    return _of_joint(fitted, noise)
 
 
 def ratios_by_row(

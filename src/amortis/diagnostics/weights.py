@@ -11,6 +11,9 @@ from amortis._types import Parameters, RowIndex
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
 
+_TOGETHER = 10_000
+"""Rows times dimensions of the draws whose joint weights are computed at once."""
+
 
 @eqx.filter_jit
 def row_log_weights(
@@ -127,4 +130,6 @@ def joint_log_weights(
         log_q, rows_log_q = guide.log_density(variational, raw, theta, z)
         return model.log_joint(theta, z) - log_q - jnp.sum(rows_log_q)
 
-    return jax.lax.map(one, noise)
+    # Few at a time: each is an evaluation of all rows, or the solution of an equation.
+    together = max(_TOGETHER // (model.size * max(guide.z.dimension, 1)), 1)
+    return jax.lax.map(one, noise, batch_size=together)

@@ -6,23 +6,35 @@ inference function (locals). What may not enter: models, data, row positions.
 
 from amortis.families.conditional import Conditional
 from amortis.families.diagonal import DiagonalNormal
+from amortis.families.flow import Flow
+from amortis.families.flow_layers import AutoregressiveLayers, CouplingLayers
+from amortis.families.flow_transformers import Affine, Spline
 from amortis.families.framed import Framed
 from amortis.families.framed_mean import FramedMean
 from amortis.families.full_rank import FullRank, full_rank_parts, full_rank_raw
 from amortis.families.interface import AbstractAffineFamily, AbstractFamily
 from amortis.families.low_rank import LowRank
+from amortis.families.mixture import Mixture, component_draws, components_of
 from amortis.families.point import Point
 
 __all__ = [
     "AbstractAffineFamily",
     "AbstractFamily",
+    "Affine",
+    "AutoregressiveLayers",
     "Conditional",
+    "CouplingLayers",
     "DiagonalNormal",
+    "Flow",
     "Framed",
     "FramedMean",
     "FullRank",
     "LowRank",
+    "Mixture",
     "Point",
+    "Spline",
+    "component_draws",
+    "components_of",
     "full_rank_parts",
     "full_rank_raw",
 ]

@@ -80,13 +80,19 @@ class Conditional(AbstractFamily):
     def sample(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, " d"]:
         return self.given.sample(self._first(raw), noise)
 
+    @property
+    def is_identified(self) -> bool:
+        return self.given.is_identified
+
     def standardized(
         self, raw: Float[Array, " raw"], value: Float[Array, " d"]
     ) -> Float[Array, " d"]:
         return self.given.standardized(self._first(raw), value)
 
-    def entropy(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, ""]:
-        return self.given.entropy(self._first(raw), noise)
+    def draw(
+        self, raw: Float[Array, " raw"], noise: Float[Array, " d"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        return self.given.draw(self._first(raw), noise)
 
     def log_density(self, raw: Float[Array, " raw"], value: Float[Array, " d"]) -> Float[Array, ""]:
         return self.given.log_density(self._first(raw), value)

@@ -33,15 +33,20 @@ class DiagonalNormal(AbstractFamily):
     def is_factorized(self) -> bool:
         return True
 
+    @property
+    def is_identified(self) -> bool:
+        return True
+
     def standardized(
         self, raw: Float[Array, " raw"], value: Float[Array, " d"]
     ) -> Float[Array, " d"]:
         mean, log_sd = jnp.split(raw, 2)
         return (value - mean) * jnp.exp(-log_sd)
 
-    def entropy(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, ""]:
-        del noise  # closed form
-        return numerics.entropy(jnp.split(raw, 2)[1])
+    def draw(
+        self, raw: Float[Array, " raw"], noise: Float[Array, " d"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        return self.sample(raw, noise), numerics.entropy(jnp.split(raw, 2)[1])
 
     def log_density(self, raw: Float[Array, " raw"], value: Float[Array, " d"]) -> Float[Array, ""]:
         mean, log_sd = jnp.split(raw, 2)

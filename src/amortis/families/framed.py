@@ -41,13 +41,20 @@ class Framed(AbstractFamily):
     def is_factorized(self) -> bool:
         return False
 
+    @property
+    def is_identified(self) -> bool:
+        return self.inner.is_identified
+
     def standardized(
         self, raw: Float[Array, " raw"], value: Float[Array, " d"]
     ) -> Float[Array, " d"]:
         return self.inner.standardized(raw, self._inner(value))
 
-    def entropy(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, ""]:
-        return self.inner.entropy(raw, noise) + self._log_det
+    def draw(
+        self, raw: Float[Array, " raw"], noise: Float[Array, " d"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        value, entropy = self.inner.draw(raw, noise)
+        return self.shift + self.root @ value, entropy + self._log_det
 
     def log_density(self, raw: Float[Array, " raw"], value: Float[Array, " d"]) -> Float[Array, ""]:
         return self.inner.log_density(raw, self._inner(value)) - self._log_det

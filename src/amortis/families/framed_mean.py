@@ -9,7 +9,7 @@ from amortis.families.interface import AbstractFamily
 
 
 class FramedMean(AbstractFamily):
-    r"""Independent normals $u = a + B\alpha + e^{\rho}\epsilon$ with raw parameters $(\alpha, \rho)$.
+    r"""Independent normals $u = a + B\alpha + e^{\rho}\epsilon$, raw parameters $(\alpha, \rho)$.
 
     No user chooses it. The sds of a mean-field normal say how sharp the posterior is with all other
     coordinates held, not how far its mean may still be off along a ridge. With B a root of the
@@ -45,13 +45,19 @@ class FramedMean(AbstractFamily):
     def sample(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, " d"]:
         return self.inner.sample(self.unframed(raw), noise)
 
+    @property
+    def is_identified(self) -> bool:
+        return True
+
     def standardized(
         self, raw: Float[Array, " raw"], value: Float[Array, " d"]
     ) -> Float[Array, " d"]:
         return self.inner.standardized(self.unframed(raw), value)
 
-    def entropy(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, ""]:
-        return self.inner.entropy(raw, noise)
+    def draw(
+        self, raw: Float[Array, " raw"], noise: Float[Array, " d"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        return self.inner.draw(self.unframed(raw), noise)
 
     def log_density(self, raw: Float[Array, " raw"], value: Float[Array, " d"]) -> Float[Array, ""]:
         return self.inner.log_density(self.unframed(raw), value)

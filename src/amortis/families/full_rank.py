@@ -46,6 +46,10 @@ class FullRank(AbstractAffineFamily):
     def is_factorized(self) -> bool:
         return False
 
+    @property
+    def is_identified(self) -> bool:
+        return True
+
     def standardized(
         self, raw: Float[Array, " raw"], value: Float[Array, " d"]
     ) -> Float[Array, " d"]:
@@ -54,9 +58,10 @@ class FullRank(AbstractAffineFamily):
         unit = below + jnp.eye(mean.shape[0], dtype=raw.dtype)
         return solve_triangular(unit, scaled, lower=True, unit_diagonal=True)
 
-    def entropy(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, ""]:
-        del noise  # closed form
-        return numerics.entropy(split_full_rank(raw)[1])
+    def draw(
+        self, raw: Float[Array, " raw"], noise: Float[Array, " d"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        return self.sample(raw, noise), numerics.entropy(split_full_rank(raw)[1])
 
     def log_density(self, raw: Float[Array, " raw"], value: Float[Array, " d"]) -> Float[Array, ""]:
         noise, log_sd = self.standardized(raw, value), split_full_rank(raw)[1]

@@ -38,6 +38,11 @@ class AbstractFamily(eqx.Module):
     def is_factorized(self) -> bool:
         """Whether the coordinates are independent, so that draws need not span all directions."""
 
+    @property
+    @abstractmethod
+    def is_identified(self) -> bool:
+        """Whether other parameters are other laws, so that the ELBO curves along all of them."""
+
     @abstractmethod
     def standardized(
         self, raw: Float[Array, " raw"], value: Float[Array, " d"]
@@ -48,11 +53,13 @@ class AbstractFamily(eqx.Module):
         """
 
     @abstractmethod
-    def entropy(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, ""]:
-        r"""Entropy in nats, total over the dimensions.
+    def draw(
+        self, raw: Float[Array, " raw"], noise: Float[Array, " d"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        r"""A draw of q, and the entropy in nats, total over the dimensions.
 
-        In closed form where there is one; else $-\log q(T(\epsilon))$ at the draw made of the
-        noise, which is unbiased for it, as are its derivatives.
+        The entropy is in closed form where there is one; else it is $-\log q$ at the draw, which
+        is unbiased for it, as are its derivatives.
 
         Args:
             raw: raw parameters.

@@ -64,6 +64,10 @@ class LowRank(AbstractFamily):
     def is_factorized(self) -> bool:
         return False
 
+    @property
+    def is_identified(self) -> bool:
+        return False  # a rotation of V leaves V V' as it is
+
     def standardized(
         self, raw: Float[Array, " raw"], value: Float[Array, " d"]
     ) -> Float[Array, " d"]:
@@ -73,10 +77,11 @@ class LowRank(AbstractFamily):
         small = jnp.eye(self.rank) + turn.T @ turn
         return scaled - turn @ jnp.linalg.solve(small, turn.T @ scaled)
 
-    def entropy(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, ""]:
-        del noise  # closed form
+    def draw(
+        self, raw: Float[Array, " raw"], noise: Float[Array, " d"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         _, log_sd, turn = self._split(raw)
-        return numerics.entropy(log_sd) + self._log_det(turn)
+        return self.sample(raw, noise), numerics.entropy(log_sd) + self._log_det(turn)
 
     def log_density(self, raw: Float[Array, " raw"], value: Float[Array, " d"]) -> Float[Array, ""]:
         _, log_sd, turn = self._split(raw)

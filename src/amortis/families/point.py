@@ -38,14 +38,19 @@ class Point(AbstractFamily):
     def is_factorized(self) -> bool:
         return True
 
+    @property
+    def is_identified(self) -> bool:
+        return True
+
     def standardized(
         self, raw: Float[Array, " raw"], value: Float[Array, " d"]
     ) -> Float[Array, " d"]:
         return jnp.zeros_like(value)
 
-    def entropy(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, ""]:
-        del noise  # closed form
-        return jnp.zeros((), raw.dtype)
+    def draw(
+        self, raw: Float[Array, " raw"], noise: Float[Array, " d"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        return self.sample(raw, noise), jnp.zeros((), raw.dtype)
 
     def log_density(self, raw: Float[Array, " raw"], value: Float[Array, " d"]) -> Float[Array, ""]:
         return jnp.zeros((), raw.dtype)

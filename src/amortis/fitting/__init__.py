@@ -3,15 +3,20 @@
 Short on purpose: anything that computes belongs to a room below.
 """
 
+from amortis.fitting.approximation import AbstractApproximation
+from amortis.fitting.batch_and_match import BatchAndMatch
 from amortis.fitting.capacity_record import Capacity, CapacityStep
 from amortis.fitting.choose import with_inference
 from amortis.fitting.draws import constrained, shapes_of
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.fit import fit
+from amortis.fitting.frame import unconstrained_covariance
 from amortis.fitting.gap import Gap, amortization_gap, blocks_of, raw_of, separated
 from amortis.fitting.infer import bound_to, infer, require_function
+from amortis.fitting.laplace import Laplace
 from amortis.fitting.log_densities import log_densities
 from amortis.fitting.paired import independent_noise, mean_and_se, seed_of
+from amortis.fitting.pathfinder import Pathfinder
 from amortis.fitting.predict import log_likelihood, predict, require_few
 from amortis.fitting.record import Fit
 from amortis.fitting.refine import refine
@@ -26,12 +31,16 @@ from amortis.fitting.trained import Trained
 from amortis.fitting.update import InheritedRebind, update
 
 __all__ = [
+    "AbstractApproximation",
+    "BatchAndMatch",
     "Capacity",
     "CapacityStep",
     "Estimate",
     "Fit",
     "Gap",
     "InheritedRebind",
+    "Laplace",
+    "Pathfinder",
     "Trained",
     "amortization_gap",
     "blocks_of",
@@ -56,6 +65,7 @@ __all__ = [
     "seed_of",
     "separated",
     "shapes_of",
+    "unconstrained_covariance",
     "update",
     "with_inference",
 ]

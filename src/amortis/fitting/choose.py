@@ -1,7 +1,7 @@
 """What `fit` chooses where the user did not: the inference function, the method, the restarts."""
 
 from amortis.checking import check
-from amortis.families import AbstractFamily
+from amortis.families import AbstractFamily, Flow
 from amortis.inference_functions import (
     MLP,
     AbstractInferenceFunction,
@@ -29,6 +29,9 @@ of the numbers of a table. With few groups potentials alone are nearly as good, 
 election88 in docs/benchmarks.md)."""
 
 _FIRST_DRAWS = {True: 128, False: 16}
+_FLOW_DRAWS = {False: 64, True: 16}
+"""Draws per step of a flow, without and with locals of rows."""
+
 _MOST_GLOBAL_DRAWS = 1024
 """Draws that fixed draws grow to, where they fit every one of the globals' dimensions."""
 
@@ -117,6 +120,9 @@ def choose_method(
     Returns:
         The method with its default settings.
     """
+    if isinstance(global_family, Flow):
+        # A flow can stretch around draws that stay: what it claims there has no bound.
+        return FreshDraws(draws=_FLOW_DRAWS[bool(model.locals_)])
     local = sum(_size(shape) for shape in model.locals_.values())
     columns = max(local, model.inputs.shape[1] // 16, 1)
     spread = sum(_size(shape) for shape in model.globals_.values())

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from amortis import numerics
@@ -19,19 +18,14 @@ from amortis._require import (
     require_positive,
 )
 from amortis._types import Parameters, RandomKey
-from amortis.families import (
-    AbstractAffineFamily,
-    AbstractFamily,
-    Conditional,
-    DiagonalNormal,
-    Framed,
-    FramedMean,
-)
+from amortis.families import AbstractFamily, DiagonalNormal
+from amortis.fitting.approximated import approximated
+from amortis.fitting.approximation import AbstractApproximation
 from amortis.fitting.capacity import Choices, to_tolerance
 from amortis.fitting.choose import choose_gradient, choose_method, with_inference
-from amortis.fitting.frame import frame_of, has_ridges, unframed
 from amortis.fitting.record import Fit
 from amortis.fitting.relocate import unstuck
+from amortis.fitting.stages import Search, along_ridges, from_mean_field, mean_field_of
 from amortis.guide import Guide
 from amortis.inference_functions import AbstractInferenceFunction, as_inference_function
 from amortis.model import LatentModel
@@ -62,7 +56,7 @@ def fit(
     *,
     key: RandomKey,
     inference: AbstractInferenceFunction | Callable[..., Any] | None = None,
-    globals_: AbstractFamily | None = None,
+    globals_: AbstractFamily | AbstractApproximation | None = None,
     locals_: AbstractFamily | None = None,
     optimiser: AbstractMethod | None = None,
     gradient: AbstractGradient | None = None,
@@ -84,7 +78,8 @@ def fit(
         inference: the inference function, or a module for `Network`; by default what `check` finds
             to be enough: `MLP()`, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` if none is.
         globals_: the globals' factor; by default `DiagonalNormal()`; `FullRank()`, `LowRank(rank)`,
-            `Flow()`; `Point()` for variational EM.
+            `Mixture(components)`, `Flow()`; `Point()` for variational EM. Of a model without locals
+            also `Laplace()`, `Pathfinder()` or `BatchAndMatch()`, which do not maximise the ELBO.
         locals_: the factor of one row's locals; by default `DiagonalNormal()`; `FullRank()`, or
             `Conditional()` for one that moves with the globals.
         optimiser: by default `FixedDraws()` or `FreshDraws()`, by size; also `ConstantRate(…)`.
@@ -122,6 +117,8 @@ def fit(
     require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
     _require_kinds(globals_, locals_, optimiser, gradient, objective, monitor)
     given = Choices(optimiser, gradient, monitor)
+    if isinstance(globals_, AbstractApproximation):
+        return approximated(model, globals_, key)
     families = [DiagonalNormal() if family is None else family for family in (globals_, locals_)]
     fitted = _composed(model, _as_chosen(inference), families, objective, restarts, given, key)
     if tolerance is None:
@@ -143,22 +140,20 @@ def _composed(
     """Bring model, guide, objective and method together, with what was not given chosen."""
     model, inference = with_inference(model, inference)
     guide = Guide.for_model(model, inference, *families)
-    chosen = choose_method(model, inference, families[0])
-    method = chosen if given.optimiser is None else given.optimiser
-    method = _whole(model, method)
+    first_guide = mean_field_of(guide)
+    first = families[0] if first_guide is None else DiagonalNormal()
+    method, gradient = _method_for(model, inference, first, given)
     make_loss = NegativeElbo if objective is None else objective.loss
-    gradient = choose_gradient(method) if given.gradient is None else given.gradient
-    tied = families[0]
-    if isinstance(tied, AbstractAffineFamily) and guide.theta.dimension:
-        guide = dataclasses.replace(guide, global_family=DiagonalNormal())
-        loss = make_loss(model, guide, gradient)
-        first = _from_finite_start(loss, method, key, restarts, given.monitor)
-        fitted = _in_frame_of(first, tied, make_loss, method, gradient, key, given.monitor)
-    else:
-        loss = make_loss(model, guide, gradient)
-        fitted = _from_finite_start(loss, method, key, restarts, given.monitor)
-        if not model.locals_ and isinstance(tied, DiagonalNormal):
-            fitted = _along_ridges(fitted, method, loss, key, given.monitor)
+    search = Search(method, numerics.forked(key, _NOISE), given.monitor)
+    loss = make_loss(model, guide if first_guide is None else first_guide, gradient)
+    fitted = _from_finite_start(loss, method, key, restarts, given.monitor)
+    if first_guide is not None:
+        method, gradient = _method_for(model, inference, families[0], given)
+        search = dataclasses.replace(search, method=method)
+        again = make_loss(model, guide, gradient)
+        fitted = from_mean_field(fitted, again, search, numerics.forked(key, _FRAME))
+    elif not model.locals_ and isinstance(families[0], DiagonalNormal):
+        fitted = along_ridges(fitted, loss, search)
     if inference.owns_rows and objective is None:
         stuck_key = numerics.forked(key, _STUCK)
         fitted = unstuck(
@@ -167,73 +162,15 @@ def _composed(
     return dataclasses.replace(fitted, objective=objective)
 
 
-def _in_frame_of(
-    first: Fit,
-    family: AbstractAffineFamily,
-    make_loss: Callable[..., NegativeElbo | SemiAmortizedElbo],
-    method: AbstractMethod,
-    gradient: AbstractGradient,
-    key: RandomKey,
-    monitor: Monitor | None,
-) -> Fit:
-    """A family that ties the globals, from a mean-field fit with the same factors of the rows."""
-    if first.status in (Status.DIVERGED, Status.INTERRUPTED):
-        return _as_gaussian(first, family)
-    mean, root = frame_of(first)
-    guide = dataclasses.replace(first.guide, global_family=Framed(family, mean, root))
-    locals_ = first.variational["locals"]
-    if isinstance(guide.local_family, Conditional):
-        # They answer to the globals in the units of another frame now.
-        locals_ = guide.inference.init(numerics.forked(key, _FRAME), guide.shape)
-    start = {"globals": family.start(guide.theta.dimension, 0.0), "locals": locals_}
-    loss = make_loss(first.model, guide, gradient)
-    return _continued(first, guide, start, loss, method, key, monitor)
-
-
-def _along_ridges(
-    first: Fit, method: AbstractMethod, loss: Any, key: RandomKey, monitor: Monitor | None
-) -> Fit:
-    """A mean-field fit whose mean is searched for once more where the posterior has ridges."""
-    if first.status in (Status.DIVERGED, Status.INTERRUPTED) or first.guide.theta.dimension < 2:
-        return first
-    mean, root = frame_of(first)
-    if not has_ridges(first, root):
-        return first
-    family = FramedMean(mean, root)
-    guide = dataclasses.replace(first.guide, global_family=family)
-    start = {
-        "globals": family.framed(jnp.asarray(first.variational["globals"])),
-        "locals": first.variational["locals"],
-    }
-    return _continued(
-        first, guide, start, dataclasses.replace(loss, guide=guide), method, key, monitor
-    )
-
-
-def _continued(
-    first: Fit,
-    guide: Guide,
-    start: Parameters,
-    loss: Any,
-    method: AbstractMethod,
-    key: RandomKey,
-    monitor: Monitor | None,
-) -> Fit:
-    """A second optimisation after the first, in another frame."""
-    starts = jax.tree.map(lambda leaf: np.asarray(leaf)[None], start)
-    run = minimise_in_turn if isinstance(method, FixedDraws) else minimise
-    outcome = run(method, loss, starts, key=numerics.forked(key, _NOISE), monitor=monitor)
-    history = first.history.followed_by(outcome.history)
-    return unframed(Fit(first.model, guide, outcome.parameters, outcome.status, history))
-
-
-def _as_gaussian(first: Fit, family: AbstractAffineFamily) -> Fit:
-    """A mean-field fit that could not go on, in the words of a family that ties the globals."""
-    mean, sd = first.global_moments()
-    raw = family.gaussian(mean, jnp.diag(sd))
-    guide = dataclasses.replace(first.guide, global_family=family)
-    variational = {**first.variational, "globals": raw}
-    return dataclasses.replace(first, guide=guide, variational=variational)
+def _method_for(
+    model: LatentModel,
+    inference: AbstractInferenceFunction,
+    family: AbstractFamily,
+    given: Choices,
+) -> tuple[AbstractMethod, AbstractGradient]:
+    chosen = choose_method(model, inference, family)
+    method = _whole(model, chosen if given.optimiser is None else given.optimiser)
+    return method, choose_gradient(method) if given.gradient is None else given.gradient
 
 
 def _require_numbers(restarts: int, tolerance: float | None, objective: object) -> None:
@@ -262,7 +199,12 @@ def _require_kinds(
 ) -> None:
     """Choices are objects: a string or a class in place of one is refused by its name."""
     for name, value, kind, example in (
-        ("globals_", globals_, AbstractFamily, "amortis.DiagonalNormal()"),
+        (
+            "globals_",
+            globals_,
+            AbstractFamily | AbstractApproximation,
+            "amortis.DiagonalNormal()",
+        ),
         ("locals_", locals_, AbstractFamily, "amortis.DiagonalNormal()"),
         ("optimiser", optimiser, AbstractMethod, "amortis.FixedDraws()"),
         ("gradient", gradient, AbstractGradient, "amortis.StickTheLanding()"),

@@ -28,6 +28,18 @@ _WIDEST = 1e5
 """Most that linear response may widen an sd: beyond that it is the fit that is at no optimum."""
 
 
+def unconstrained_covariance(fitted: Fit) -> Float[np.ndarray, "d d"]:
+    """The linear response covariance of the unconstrained globals; see `Fit.covariance`.
+
+    Args:
+        fitted: a fit.
+
+    Raises:
+        NotAnOptimumError: the fit is at no optimum.
+    """
+    return linear_response(fitted.arrays, fitted.fixed_draws, of_globals)
+
+
 def frame_of(fitted: Fit) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
     """Mean, and a root of the covariance, of the unconstrained globals as a fit suggests them.
 

@@ -64,6 +64,18 @@ class Gap:
         """Whether the optima do worse than the function by more than noise and tolerance."""
         return self.total.mean + 4.0 * self.total.se < -0.5 * tolerance * len(self.rows)
 
+    @classmethod
+    def none(cls, size: int) -> "Gap":
+        """That of a model without locals, where there is nothing to amortize.
+
+        Args:
+            size: number of rows.
+        """
+        unknown = np.full(size, np.nan)
+        return cls(
+            Estimate(0.0, 0.0), unknown, unknown, np.zeros((size, 0)), np.ones(size, bool), 0.0
+        )
+
     @property
     def per_datum(self) -> Estimate:
         """The total divided by the number of data, in nats per datum."""

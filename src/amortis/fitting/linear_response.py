@@ -52,11 +52,16 @@ def linear_response(fitted: Fitted, draws: int, of: Of) -> Float[np.ndarray, "k 
     References:
         Giordano, Broderick & Jordan, *Covariances, robustness, and variational Bayes* (2018).
     """
+    if not fitted.guide.global_family.is_identified:
+        raise ArgumentError(
+            f"the globals' factor is {type(fitted.guide.global_family).__name__}, some of whose "
+            f"parameters do not matter, so that the ELBO does not curve along them; expected one "
+            f"such as DiagonalNormal(): fit that for a linear response covariance"
+        )
     noise = fixed_noise(fitted.guide, jax.random.key(0), draws, fitted.model.coupled)
     state = _State(fitted.variational["globals"], _raw(fitted))
     if not fitted.model.coupled:
-        parts = _Arrow(*jax.device_get(_arrow(fitted, state, noise, of)))
-        return _solved(parts)
+        return _solved(_arrow_on_host(fitted, state, noise, of))
     size = state.globals_.size + state.raw.size
     if size > _MOST_WHOLE:
         raise ArgumentError(
@@ -65,6 +70,32 @@ def linear_response(fitted: Fitted, draws: int, of: Of) -> Float[np.ndarray, "k 
         )
     hessian, slopes = (np.asarray(v, np.float64) for v in _dense(fitted, state, noise, of))
     return slopes @ _inverse_times(hessian, slopes.T, "the fit")
+
+
+def row_responses(fitted: Fitted, draws: int) -> Float[np.ndarray, "rows raw d"] | None:
+    r"""How each row's optimal factor moves with the mean of the globals.
+
+    $\partial\nu_n^*/\partial m = -H_{nn}^{-1}H_{nm}$, the globals' sds held.
+
+    Args:
+        fitted: a fit with `DiagonalNormal()` globals, at its optimum.
+        draws: fixed draws of the expectations.
+
+    Returns:
+        Derivatives of the raw parameters of each row in each mean; None where units touch each
+        other, or some row is at no optimum.
+    """
+    if fitted.model.coupled:
+        return None
+    noise = fixed_noise(fitted.guide, jax.random.key(0), draws, False)
+    state = _State(fitted.variational["globals"], _raw(fitted))
+    parts = _arrow_on_host(fitted, state, noise, of_globals)
+    tie, rows = parts.tie, parts.rows
+    blocks: np.ndarray = np.moveaxis(rows, 1, 0)
+    if not (np.linalg.eigvalsh(0.5 * (blocks + np.swapaxes(blocks, 1, 2))) > 0.0).all():
+        return None
+    means = tie[: fitted.guide.theta.dimension]
+    return -np.linalg.solve(blocks, np.moveaxis(means, 0, 2))
 
 
 class _State(NamedTuple):
@@ -128,7 +159,10 @@ def _means(fitted: Fitted, noise: Noise, of: Of) -> Callable[[Any], Array]:
 
 
 @eqx.filter_jit
-def _arrow(fitted: Fitted, state: _State, noise: Noise, of: Of) -> _Arrow:
+def _arrow(
+    fitted: Fitted, state: _State, noise: Noise, of: Of
+) -> tuple[Array, Array, Array, Array, Array]:
+    """The parts of `_Arrow`."""
     slope = jax.grad(_loss(fitted, noise))
     still = jax.tree.map(jnp.zeros_like, state)
 
@@ -146,12 +180,17 @@ def _arrow(fitted: Fitted, state: _State, noise: Noise, of: Of) -> _Arrow:
     width = state.raw.shape[1]
     rows = jax.lax.map(along_rows, jnp.eye(width, dtype=dtype)) if width else jnp.zeros((0, 0, 0))
     slopes = jax.jacrev(_means(fitted, noise, of))(state)
-    return _Arrow(head, tie, rows, slopes.globals_, slopes.raw)
+    return head, tie, rows, slopes.globals_, slopes.raw
+
+
+def _arrow_on_host(fitted: Fitted, state: _State, noise: Noise, of: Of) -> _Arrow:
+    """The same in double precision."""
+    return _Arrow(*(np.asarray(part, np.float64) for part in _arrow(fitted, state, noise, of)))
 
 
 def _solved(parts: _Arrow) -> Float[np.ndarray, "k k"]:
     """The covariance, with every row solved for and taken out: the Schur complement, in double."""
-    head, tie, rows, head_slopes, row_slopes = (np.asarray(v, np.float64) for v in parts)
+    head, tie, rows, head_slopes, row_slopes = parts
     own: np.ndarray = np.zeros((len(head_slopes), len(head_slopes)))
     if rows.size:
         blocks = np.moveaxis(rows, 1, 0)

@@ -38,6 +38,7 @@ class Fit(eqx.Module):
         capacity: the sizes of inference function that were tried, where a tolerance was asked for.
         objective: what was maximised in place of the ELBO; after `SemiAmortized()` the function's
             outputs are starts, and `refine` takes the steps that they were made for.
+        found: what an approximation such as `Pathfinder()` found on its way; None otherwise.
     """
 
     model: LatentModel
@@ -48,6 +49,7 @@ class Fit(eqx.Module):
     held: bool = eqx.field(static=True, default=False)
     capacity: Capacity | None = eqx.field(static=True, default=None)
     objective: SemiAmortized | None = eqx.field(static=True, default=None)
+    found: Any = None
 
     @property
     def parameters(self) -> int:

@@ -14,7 +14,7 @@ from amortis import numerics
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
-from amortis.objectives import fixed_noise
+from amortis.objectives import first_draws, fixed_noise
 
 _ITERATIONS = 30
 _SETTLED = 1e-6
@@ -57,6 +57,9 @@ def row_blocks(model: LatentModel, per_row: int) -> list[RowIndex | None]:
 def row_noise(guide: Guide, key: RandomKey, rows: int, draws: int = OPTIMISED_DRAWS) -> Noise:
     """Fixed draws for the optima of so many rows."""
     shape = dataclasses.replace(guide.shape, rows=rows)
+    if not guide.is_factorized:
+        # As many as span the globals, for each of a few nodes.
+        draws = max(draws, first_draws(guide, False))
     return fixed_noise(dataclasses.replace(guide, shape=shape), key, draws, coupled=False)
 
 

@@ -157,29 +157,38 @@ class Guide(eqx.Module):
             Unconstrained globals by site, and locals by site with rows first.
         """
         theta = self.global_family.sample(parameters["globals"], jnp.asarray(noise.theta))
-        given = self.given(parameters, raw, theta)
-        z = jax.vmap(self.row_family.sample)(given, self._wide(raw, noise))
-        return self.theta.split(theta), self.z.split(z)
+        return self.theta.split(theta), self.locals_at(parameters, raw, theta, noise)
 
-    def entropy(
-        self, parameters: Parameters, raw: Float[Array, "batch raw"], noise: Noise
-    ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
-        """Entropies in nats at one draw: of the globals, and of each row's locals given them.
-
-        Those in closed form do not read the noise, others are unbiased; see `AbstractFamily`.
-        """
-        of_globals = self.global_family.entropy(parameters["globals"], jnp.asarray(noise.theta))
-        return of_globals, self.local_entropy(parameters, raw, noise)
+    def locals_at(
+        self,
+        parameters: Parameters,
+        raw: Float[Array, "batch raw"],
+        theta: Float[Array, " d_theta"],
+        noise: Noise,
+    ) -> dict[str, Array]:
+        """One draw of a batch of locals by site, given a vector of globals."""
+        wide = jnp.broadcast_to(noise.z, (raw.shape[0], self.z.dimension))
+        z = jax.vmap(self.row_family.sample)(self.given(parameters, raw, theta), wide)
+        return self.z.split(z)
 
     def local_entropy(
         self, parameters: Parameters, raw: Float[Array, "batch raw"], noise: Noise
     ) -> Float[Array, " batch"]:
-        """Entropy of each row's locals given one draw of the globals, in nats."""
-        given = raw
-        if isinstance(self.local_family, Conditional):
-            theta = self.global_family.sample(parameters["globals"], jnp.asarray(noise.theta))
-            given = self.given(parameters, raw, theta)
-        return jax.vmap(self.row_family.entropy)(given, self._wide(raw, noise))
+        """Entropy of each row's locals in nats, given the globals of one draw."""
+        theta = self.global_family.sample(parameters["globals"], jnp.asarray(noise.theta))
+        return self.local_entropy_at(parameters, raw, theta, noise)
+
+    def local_entropy_at(
+        self,
+        parameters: Parameters,
+        raw: Float[Array, "batch raw"],
+        theta: Float[Array, " d_theta"],
+        noise: Noise,
+    ) -> Float[Array, " batch"]:
+        """Entropy of each row's locals in nats, given a vector of globals."""
+        wide = jnp.broadcast_to(noise.z, (raw.shape[0], self.z.dimension))
+        given = self.given(parameters, raw, theta)
+        return jax.vmap(lambda one, of: self.row_family.draw(one, of)[1])(given, wide)
 
     @property
     def row_family(self) -> AbstractFamily:
@@ -207,9 +216,6 @@ class Guide(eqx.Module):
             return raw
         standardized = self.global_family.standardized(parameters["globals"], theta)
         return self.local_family.at(raw, standardized)
-
-    def _wide(self, raw: Float[Array, "batch raw"], noise: Noise) -> Float[Array, "batch d_z"]:
-        return jnp.broadcast_to(noise.z, (raw.shape[0], self.z.dimension))
 
     def log_density(
         self,
@@ -311,5 +317,6 @@ class Guide(eqx.Module):
                 outputs=local_family.raw_size(z.dimension),
                 members=0 if parts.members is None else parts.members.shape[1],
                 edges=parts.edges,
+                given=theta.dimension if isinstance(local_family, Conditional) else 0,
             ),
         )

@@ -130,7 +130,7 @@ def _wider_set_network(
         return Grown(larger, numerics.on_device({**fresh, **potentials, "last": last}))
     pooled, old = fresh["pooled"], parameters["pooled"]
     # The pooled perceptron reads outputs, averages of the features, and the group's own row.
-    split = shape.outputs + function.width
+    split = shape.at_mean + function.width
     added = width - function.width
     weight = pooled["weight"].copy()
     weight[:, : function.width] = 0.0

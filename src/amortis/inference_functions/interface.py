@@ -23,6 +23,8 @@ class FunctionShape:
         outputs: number of raw parameters of one local factor.
         members: number of columns of the rows that belong to groups.
         edges: number of units that lack a part of their context.
+        given: dimension of the globals that a factor moves with; the outputs are then the raw
+            parameters at their mean, followed by a slope for each of them.
     """
 
     rows: int
@@ -30,6 +32,12 @@ class FunctionShape:
     outputs: int
     members: int = 0
     edges: int = 0
+    given: int = 0
+
+    @property
+    def at_mean(self) -> int:
+        """Number of raw parameters of one local factor with the globals at their mean."""
+        return self.outputs // (1 + self.given)
 
 
 class AbstractInferenceFunction(eqx.Module):

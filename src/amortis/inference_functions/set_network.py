@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -35,6 +36,10 @@ class SetNetwork(AbstractInferenceFunction):
     pooled group. With linear L, a and $m_0$ the first part is optimal for every conjugate Gaussian
     group, random slopes included, whatever its size, none included; the order of rows cannot
     matter. A single latent number has $L = e^{c(x_i)/2}$, and more than eight have a diagonal one.
+
+    For a factor that moves with the globals (`Conditional`), the weights of L, a, $m_0$ and
+    $\Lambda_0$ are affine in the standardized globals t, and what is given are the outputs at
+    t = 0 and their derivatives there: of conjugate Gaussian groups the exact conditional's.
 
     Attributes:
         width: hidden units of the features of a row and of the pooled perceptron; none for
@@ -76,12 +81,12 @@ class SetNetwork(AbstractInferenceFunction):
         return SetContext(parts.rows, parts.members, parts.groups.all(), parts.groups)
 
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
-        if shape.outputs % 2:
+        if shape.at_mean % 2:
             raise ArgumentError(
                 f"SetNetwork gives a mean and a log sd per latent number, but the local family "
-                f"asks for {shape.outputs} numbers: use DiagonalNormal() for locals_"
+                f"asks for {shape.at_mean} numbers: use DiagonalNormal() for locals_"
             )
-        numbers = shape.outputs // 2
+        numbers = shape.at_mean // 2
         parameters: dict[str, Any] = {"group": _linear(key, shape.columns, 2 * numbers)}
         if _is_correlated(numbers):
             eye = np.eye(numbers, dtype=jnp.result_type(float))
@@ -92,11 +97,15 @@ class SetNetwork(AbstractInferenceFunction):
             bias = np.repeat([0.0, _FIRST_LOG_PRECISION], numbers).astype(jnp.result_type(float))
         of_row = bias.shape[0]
         parameters["row"] = _linear(key, shape.members, of_row) | {"bias": bias}
+        if shape.given:
+            tilts = (("row", shape.members, of_row), ("group", shape.columns, 2 * numbers))
+            for name, inputs, outputs in tilts:
+                parameters[name]["tilt"] = numerics.zeros(key, shape.given, inputs + 1, outputs)
         if self.width == 0:
             return numerics.on_device(parameters)
         pooled = 2 * numbers + self.width + shape.columns
         shapes = [(inputs + 1, self.width) for inputs in (shape.members, pooled)]
-        features, pooling, last = numerics.normals(key, [*shapes, (self.width, shape.outputs)])
+        features, pooling, last = numerics.normals(key, [*shapes, (self.width, shape.at_mean)])
         more = {
             "features": _hidden(features),
             "from_features": numerics.zeros(key, self.width, of_row),
@@ -108,6 +117,21 @@ class SetNetwork(AbstractInferenceFunction):
     def __call__(
         self, parameters: Parameters, context: SetContext, index: RowIndex | None
     ) -> Float[Array, "batch outputs"]:
+        tilt = parameters["row"].get("tilt")
+        if tilt is None:
+            return self._at_mean(parameters, context)
+        still = jnp.zeros(tilt.shape[0], tilt.dtype)
+
+        def at(t: Float[Array, " given"]) -> Float[Array, "batch at_mean"]:
+            return self._at_mean({**parameters, **_tilted(parameters, t)}, context)
+
+        slopes = jnp.moveaxis(jax.jacfwd(at)(still), 2, 1)
+        every = jnp.concatenate([at(still)[:, None], slopes], axis=1)
+        return every.reshape(every.shape[0], -1)
+
+    def _at_mean(
+        self, parameters: Parameters, context: SetContext
+    ) -> Float[Array, "batch at_mean"]:
         units = context.rows.shape[0]
         of_row = _apply(parameters["row"], context.members)
         features = None
@@ -129,6 +153,17 @@ class SetNetwork(AbstractInferenceFunction):
             _apply(parameters["pooled"], jnp.concatenate([outputs, average, context.rows], axis=1))
         )
         return outputs + hidden @ parameters["last"]
+
+
+def _tilted(parameters: Parameters, t: Float[Array, " given"]) -> dict[str, Any]:
+    """The potentials' layers at some globals."""
+    found: dict[str, Any] = {}
+    for name in ("row", "group"):
+        layer = parameters[name]
+        moved = jnp.einsum("k,kio->io", t, layer["tilt"])
+        weight, bias = layer["weight"] + moved[:-1], layer["bias"] + moved[-1]
+        found[name] = {**layer, "weight": weight, "bias": bias}
+    return found
 
 
 def _is_correlated(numbers: int) -> bool:

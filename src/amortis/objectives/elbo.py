@@ -1,13 +1,15 @@
 """The evidence lower bound of a batch of rows, draw by draw."""
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amortis._types import Parameters, RowIndex
+from amortis.families import component_draws, components_of
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
 from amortis.numerics import tree_sum
-from amortis.objectives.gradients import AbstractGradient
+from amortis.objectives.gradients import AbstractGradient, Drawn
 
 
 def elbo_draws(
@@ -43,11 +45,21 @@ def elbo_draws(
         rows, weight = model.rows(index), model.size / index.shape[0]
     raw = guide.fitted_raw(parameters, index) if raw is None else raw
 
+    family, of_globals = guide.global_family, parameters["globals"]
+
     def one(noise: Noise) -> Float[Array, ""]:
-        theta, z = guide.sample(parameters, raw, noise)
+        epsilon = jnp.asarray(noise.theta)
+        if components_of(family) == 1:
+            return at(Drawn(noise, *family.draw(of_globals, epsilon)))
+        weights, values, entropies = component_draws(family, of_globals, epsilon)
+        return weights @ jax.vmap(lambda v, h: at(Drawn(noise, v, h)))(values, entropies)
+
+    def at(drawn: Drawn) -> Float[Array, ""]:
+        theta = guide.theta.split(drawn.theta)
+        z = guide.locals_at(parameters, raw, drawn.theta, drawn.noise)
         terms = model.log_terms(theta, z, rows)
-        global_entropy, local_entropy = gradient.entropy(guide, parameters, raw, noise, theta, z)
-        log_det = terms.log_det if guide.global_family.is_density else 0.0
+        global_entropy, local_entropy = gradient.entropy(guide, parameters, raw, drawn, theta, z)
+        log_det = terms.log_det if family.is_density else 0.0
         return (
             terms.prior + log_det + global_entropy + weight * tree_sum(terms.local + local_entropy)
         )

@@ -1,7 +1,7 @@
 """How the entropy enters the ELBO, and with it the variance of its gradient."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -9,6 +9,20 @@ from jaxtyping import Array, Float
 
 from amortis._types import Parameters
 from amortis.guide import Guide, Noise
+
+
+class Drawn(NamedTuple):
+    """One draw of the globals.
+
+    Attributes:
+        noise: of globals and locals.
+        theta: the globals, unconstrained, as a vector.
+        entropy: of the globals in nats, in closed form or by this draw.
+    """
+
+    noise: Noise
+    theta: Float[Array, " d_theta"]
+    entropy: Float[Array, ""]
 
 
 class AbstractGradient(eqx.Module):
@@ -20,7 +34,7 @@ class AbstractGradient(eqx.Module):
         guide: Guide,
         parameters: Parameters,
         raw: Float[Array, "batch raw"],
-        noise: Noise,
+        drawn: Drawn,
         theta: Any,
         z: Any,
     ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
@@ -30,7 +44,7 @@ class AbstractGradient(eqx.Module):
             guide: the guide.
             parameters: its parameters.
             raw: the rows' raw parameters.
-            noise: the draw's noise.
+            drawn: the draw's noise and globals, with the entropy of the globals.
             theta: the draw's unconstrained globals by site.
             z: the draw's unconstrained locals by site.
         """
@@ -47,11 +61,11 @@ class ClosedFormEntropy(AbstractGradient):
         guide: Guide,
         parameters: Parameters,
         raw: Float[Array, "batch raw"],
-        noise: Noise,
+        drawn: Drawn,
         theta: Any,
         z: Any,
     ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
-        return guide.entropy(parameters, raw, noise)
+        return drawn.entropy, guide.local_entropy_at(parameters, raw, drawn.theta, drawn.noise)
 
 
 class StickTheLanding(AbstractGradient):
@@ -68,7 +82,7 @@ class StickTheLanding(AbstractGradient):
         guide: Guide,
         parameters: Parameters,
         raw: Float[Array, "batch raw"],
-        noise: Noise,
+        drawn: Drawn,
         theta: Any,
         z: Any,
     ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:

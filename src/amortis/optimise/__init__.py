@@ -8,10 +8,13 @@ from amortis.optimise.fixed_draws import FixedDraws
 from amortis.optimise.fresh_draws import FreshDraws
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
 from amortis.optimise.loop import History, Monitor, Outcome, minimise, minimise_in_turn
+from amortis.optimise.minimised import minimised
+from amortis.optimise.pathfinder import PATHS, Paths, pathfinder, random_starts, resampled
 from amortis.optimise.status import Status
 from amortis.optimise.stopping import Plateau
 
 __all__ = [
+    "PATHS",
     "AbstractMethod",
     "ConstantRate",
     "FixedDraws",
@@ -19,10 +22,15 @@ __all__ = [
     "History",
     "Monitor",
     "Outcome",
+    "Paths",
     "Plateau",
     "Progress",
     "Status",
     "StochasticLoss",
     "minimise",
     "minimise_in_turn",
+    "minimised",
+    "pathfinder",
+    "random_starts",
+    "resampled",
 ]

@@ -1,0 +1,130 @@
+"""`Laplace`: the normal around the mode with the curvature there."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from amortis import numerics
+from amortis._errors import NonFiniteDensityError, NotAnOptimumError
+from amortis._require import require_count
+from amortis._types import RandomKey
+from amortis.families import FullRank
+from amortis.fitting.approximation import AbstractApproximation, Found, LogDensity
+from amortis.optimise import Status, minimised
+
+_TRIED, _NEWTON, _SETTLED = 10, 30, 1e-4
+
+
+class Laplace(AbstractApproximation):
+    r"""$N(\hat u, -H^{-1})$ with $\hat u$ the mode on the unconstrained scale, H the Hessian there.
+
+    The mode depends on how a support is mapped to the reals, and so does the normal; of a
+    hierarchical model there may be none. L-BFGS finds it and Newton steps settle it.
+
+    Attributes:
+        evaluations: of L-BFGS.
+
+    Raises:
+        ArgumentError: fewer than one evaluation.
+
+    References:
+        Tierney & Kadane, *Accurate approximations for posterior moments and marginal densities*
+        (1986).
+    """
+
+    evaluations: int = eqx.field(static=True, default=500)
+
+    def __check_init__(self) -> None:
+        require_count("Laplace", "evaluations", self.evaluations)
+
+    def find(self, log_density: LogDensity, dimension: int, *, key: RandomKey) -> Found:
+        """Find the mode and the curvature there.
+
+        Args:
+            log_density: of unconstrained vectors, in nats up to a constant.
+            dimension: length of the vectors.
+            key: random key of the starts that are tried until one has a finite density.
+
+        Raises:
+            NonFiniteDensityError: none has.
+            NotAnOptimumError: the log density does not curve down in every direction at its mode.
+        """
+        start = _finite_start(log_density, dimension, key)
+        point = minimised(lambda u: -log_density(u), start, self.evaluations)
+        mode, root, decrement = _settled(log_density, point)
+        status = Status.CONVERGED if decrement < _SETTLED else Status.ITERATIONS_EXHAUSTED
+        family = FullRank()
+        return Found(family, family.gaussian(mode, root), status, self.evaluations)
+
+
+def _finite_start(log_density: LogDensity, dimension: int, key: RandomKey) -> Float[Array, " d"]:
+    evaluate = eqx.filter_jit(log_density)
+    for i in range(_TRIED):
+        (noise,) = numerics.normals(numerics.forked(key, i), [(dimension,)])
+        start = numerics.on_device((0.1 + 0.1 * i) * noise)
+        if np.isfinite(float(evaluate(start))):
+            return start
+    raise NonFiniteDensityError(
+        f"the log density is not finite at any of {_TRIED} starts around unconstrained zero; "
+        f"expected a finite one: rescale the data or tighten the priors"
+    )
+
+
+def _settled(
+    log_density: LogDensity, point: Float[Array, " d"]
+) -> tuple[Float[Array, " d"], Float[Array, "d d"], float]:
+    """Damped Newton steps, in double precision on the host, to the mode and its root."""
+
+    @eqx.filter_jit
+    def look(u: Float[Array, " d"]) -> tuple[Array, Array, Array]:
+        slope = jax.grad(log_density)
+        along = lambda e: jax.jvp(slope, (u,), (e,))[1]  # noqa: E731
+        eye = jnp.eye(u.shape[0], dtype=u.dtype)
+        return log_density(u), slope(u), jax.lax.map(along, eye)
+
+    value = eqx.filter_jit(log_density)
+    current = np.asarray(point, np.float64)
+    root, decrement = np.eye(len(current)), np.inf
+    for _ in range(_NEWTON):
+        here, slope, hessian = (np.asarray(v, np.float64) for v in look(_like(current, point)))
+        root = _inverse_root(-0.5 * (hessian + hessian.T))
+        step = root @ (root.T @ slope)
+        decrement = float(slope @ step)
+        if decrement < _SETTLED**2:
+            break
+        length = 1.0
+        while length > 1e-4:
+            tried = float(value(_like(current + length * step, point)))
+            if np.isfinite(tried) and tried >= float(here):
+                break
+            length /= 2.0
+        else:
+            break  # rounding: no step is better
+        current = current + length * step
+    return _like(current, point), _like(_lower(root), point), decrement**0.5
+
+
+def _like(value: np.ndarray, point: Array) -> Array:
+    return jax.device_put(value.astype(point.dtype))
+
+
+def _inverse_root(precision: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
+    """R with R R' the inverse of a positive definite matrix, scaled so that it may be ill."""
+    diagonal = np.diagonal(precision)
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    values, vectors = np.linalg.eigh(scale[:, None] * precision * scale)
+    if not (np.isfinite(values).all() and values.min() > 1e-12 and (diagonal > 0.0).all()):
+        raise NotAnOptimumError(
+            f"the log density does not curve down in every direction at its mode (smallest "
+            f"curvature {np.min(values):.2g}), so that the covariance of Laplace() is singular; "
+            f"expected a proper posterior: tighten flat priors, or take FullRank()"
+        )
+    return scale[:, None] * vectors / np.sqrt(values)
+
+
+def _lower(root: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
+    """The lower triangular root, with a positive diagonal, of the same covariance."""
+    triangle = np.linalg.qr(root.T)[1].T
+    return triangle * np.where(np.diagonal(triangle) < 0.0, -1.0, 1.0)
