@@ -17,6 +17,9 @@ NO_NOUN = {"utils", "util", "helpers", "helper", "misc", "common"}
 HEAVY = {
     "arviz_base",
     "arviz_stats",
+    "blackjax",
+    "diffrax",
+    "flowjax",
     "matplotlib",
     "pandas",
     "pyarrow",

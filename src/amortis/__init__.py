@@ -9,16 +9,21 @@ from amortis._version import __version__
 from amortis.checking import check
 from amortis.diagnostics import (
     Calibration,
+    Candidate,
     Comparison,
     Diagnosis,
+    Factors,
     Finding,
     InferredBlock,
     Missing,
     Outside,
+    Selection,
     SiteCalibration,
+    Spread,
     calibrate,
     compare,
     diagnose,
+    select_family,
     stream,
 )
 from amortis.export import AutoAmortizedNormal, load, params_of, save, to_arviz
@@ -60,7 +65,13 @@ from amortis.inference_functions import (
     Windowed,
 )
 from amortis.model import LatentModel, Locals, from_density, from_numpyro
-from amortis.objectives import ClosedFormEntropy, SemiAmortized, StickTheLanding
+from amortis.objectives import (
+    ClosedFormEntropy,
+    ImportanceWeighted,
+    Renyi,
+    SemiAmortized,
+    StickTheLanding,
+)
 from amortis.optimise import (
     ConstantRate,
     FixedDraws,
@@ -84,6 +95,7 @@ __all__ = [
     "AutoregressiveLayers",
     "BatchAndMatch",
     "Calibration",
+    "Candidate",
     "Capacity",
     "ClosedFormEntropy",
     "Comparison",
@@ -97,6 +109,7 @@ __all__ = [
     "DiagonalNormal",
     "Estimate",
     "Evidence",
+    "Factors",
     "Finding",
     "Fit",
     "FixedDraws",
@@ -104,6 +117,7 @@ __all__ = [
     "FreshDraws",
     "FullRank",
     "History",
+    "ImportanceWeighted",
     "InferredBlock",
     "Input",
     "Kind",
@@ -122,10 +136,13 @@ __all__ = [
     "Point",
     "Polynomial",
     "Progress",
+    "Renyi",
+    "Selection",
     "SemiAmortized",
     "SetNetwork",
     "SiteCalibration",
     "Spline",
+    "Spread",
     "Status",
     "StickTheLanding",
     "Table",
@@ -148,6 +165,7 @@ __all__ = [
     "refine",
     "report",
     "save",
+    "select_family",
     "stream",
     "to_arviz",
     "update",

@@ -9,22 +9,29 @@ from amortis.diagnostics.diagnosis import Diagnosis
 from amortis.diagnostics.finding import Finding
 from amortis.diagnostics.held_out import HeldOut
 from amortis.diagnostics.inferred import InferredBlock, Missing, Outside
+from amortis.diagnostics.select_family import Candidate, Factors, Selection, select_family
+from amortis.diagnostics.spread import Spread
 from amortis.diagnostics.stream import stream
 
 __all__ = [
     "Calibration",
+    "Candidate",
     "Collapse",
     "Comparison",
     "Diagnosis",
+    "Factors",
     "Finding",
     "HeldOut",
     "InferredBlock",
     "Missing",
     "Outside",
+    "Selection",
     "SiteCalibration",
     "SiteComparison",
+    "Spread",
     "calibrate",
     "compare",
     "diagnose",
+    "select_family",
     "stream",
 ]

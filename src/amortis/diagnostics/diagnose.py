@@ -14,7 +14,7 @@ from amortis.diagnostics.collapse import collapse_of
 from amortis.diagnostics.diagnosis import Diagnosis
 from amortis.diagnostics.finding import Finding, WorstRow
 from amortis.diagnostics.held_out import HeldOut, held_out_by, require_held_out
-from amortis.diagnostics.pareto import EXACT, TRUSTED, k_error
+from amortis.diagnostics.pareto import EXACT, TRUSTED, USABLE, k_error
 from amortis.diagnostics.ratios import (
     RATIO_DRAWS,
     Ratios,
@@ -33,6 +33,8 @@ _SHARE = 0.01
 """Share of data with k-hat above 0.7 from which the factors count as too narrow."""
 
 _GLOBAL_DRAWS = 1000
+_EVEN = 0.05
+"""Variance of log weights, in nats squared, up to which heavy tails of theirs are negligible."""
 
 
 def diagnose(
@@ -127,7 +129,7 @@ def _diagnosis(
     unseen = None
     if held_out is not None:
         unseen = held_out_by(fitted, held_out, ratios.row_elbos, key=key, draws=draws)
-    spread = spread_of(fitted)
+    spread = spread_of(fitted, ratios.weighted, ratios.global_k)
     finding = _finding(fitted, gap, ratios, spread, tolerance)
     return Diagnosis(
         finding=finding,
@@ -142,6 +144,7 @@ def _diagnosis(
         global_k=ratios.global_k,
         elbo=fitted.elbo(key=key, draws=draws),
         evidence=ratios.evidence,
+        weight_variance=math.nan if ratios.weighted is None else ratios.weighted.variance,
         spread=spread,
         worst=_worst(fitted, gap, ratios),
         collapse=collapse_of(fitted, key=key),
@@ -151,7 +154,7 @@ def _diagnosis(
         next_steps=_next_steps(finding, fitted, unseen, tolerance),
         status=fitted.status,
         function=described(fitted.guide.inference),
-        is_start=fitted.objective is not None,
+        is_start=fitted.objective is not None and fitted.objective.is_start,
         seconds=time.perf_counter() - started,
     )
 
@@ -207,9 +210,7 @@ def _finding(
             return Finding.NOT_MEASURED
         if ratios.global_k == EXACT:
             return Finding.EXACT
-        # Nobody else vouches for q here: what is not surely good is not trusted.
-        trusted = ratios.global_k <= TRUSTED and not globals_narrow
-        return Finding.FINE if trusted else Finding.GLOBALS_TOO_NARROW
+        return Finding.FINE if _is_close(ratios, spread) else Finding.GLOBALS_TOO_NARROW
     if np.isnan(gap.rows).all():
         if fitted.model.coupled and globals_narrow:
             return Finding.UNITS_TIED
@@ -217,6 +218,18 @@ def _finding(
     if (ratios.row_k == EXACT).all() and ratios.global_k == EXACT:
         return Finding.EXACT
     return Finding.GLOBALS_TOO_NARROW if globals_narrow else Finding.FINE
+
+
+def _is_close(ratios: Ratios, spread: Spread | None) -> bool:
+    """Whether q of a model without locals is to be trusted, for which nobody else vouches.
+
+    k-hat has to say so surely, or the weights to be so even that no moment can be far off, and what
+    corrects q must not disagree with it.
+    """
+    if spread is not None and (spread.understated or spread.shifted):
+        return False
+    even = ratios.weighted is not None and ratios.weighted.variance <= _EVEN
+    return ratios.global_k <= TRUSTED or (even and ratios.global_k <= USABLE)
 
 
 def _surely_above(k: np.ndarray) -> np.ndarray:

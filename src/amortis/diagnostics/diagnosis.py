@@ -38,8 +38,9 @@ class Diagnosis:
         elbo: the evidence lower bound of the fit, in nats, total.
         evidence: log p(x) by importance weighting of the globals, with the locals summed out;
             None where it was not measured, or where k-hat says that its mean is not to be trusted.
-        spread: sds of the globals beside those that linear response gives them; None where that
-            was not measured.
+        weight_variance: variance of the log weights behind `global_k`, in nats squared; NaN where
+            not measured. Where it is small q is half of it from the posterior.
+        spread: moments of the globals beside what corrects them; None where not measured.
         worst: the data with the largest gaps.
         collapse: what each latent coordinate learns from the data.
         held_out: the same on held-out data; None if there were none.
@@ -65,6 +66,7 @@ class Diagnosis:
     global_k: float
     elbo: Estimate
     evidence: Estimate | None
+    weight_variance: float
     spread: Spread | None
     worst: tuple[WorstRow, ...]
     collapse: Collapse
@@ -136,6 +138,7 @@ class Diagnosis:
             "global_k": _plain(self.global_k),
             "elbo": _plain_estimate(self.elbo),
             "evidence": None if self.evidence is None else _plain_estimate(self.evidence),
+            "weight_variance": _plain(self.weight_variance),
             "spread": None if self.spread is None else self.spread.to_dict(),
             "worst": [
                 {

@@ -11,8 +11,10 @@ from amortis import numerics
 from amortis._types import RandomKey
 from amortis.diagnostics.pareto import TRUSTED, k_error, pareto_k
 from amortis.diagnostics.tail_draws import TailDraws, tail_draws, tail_k
+from amortis.diagnostics.weighted import Weighted, weighted_moments
 from amortis.diagnostics.weights import (
     global_log_weights,
+    global_values,
     integrated_rows,
     joint_log_weights,
     row_log_weights,
@@ -52,6 +54,7 @@ class Ratios:
         global_k: k-hat of $q(\theta)$ with the locals summed out, or of all latents together where
             units touch each other; NaN where it was not measured.
         evidence: log p(x), in nats, total; None where it was not measured.
+        weighted: moments of the globals by the weights; None where not measured.
     """
 
     row_k: Float[np.ndarray, " rows"]
@@ -60,6 +63,7 @@ class Ratios:
     row_elbos: Float[np.ndarray, " rows"]
     global_k: float
     evidence: Estimate | None
+    weighted: Weighted | None = None
 
 
 def ratios_of_whole(fitted: Fit, *, key: RandomKey) -> Ratios:
@@ -85,7 +89,18 @@ def _of_joint(fitted: Fit, noise: Noise) -> Ratios:
     # Where the largest weight is all that counts, the mean says nothing.
     evidence = _log_mean(weights) if k <= TRUSTED else None
     unknown = np.full(size, np.nan)
-    return Ratios(unknown, unknown, unknown, unknown, k, evidence)
+    moments = _weighted(fitted, np.asarray(noise.theta), weights)
+    return Ratios(unknown, unknown, unknown, unknown, k, evidence, moments)
+
+
+def _weighted(
+    fitted: Fit, theta_noise: np.ndarray, log_weights: Float[np.ndarray, " draws"]
+) -> Weighted | None:
+    """Moments of the globals by the weights of the draws that some noise makes."""
+    if not (fitted.guide.global_family.is_density and fitted.guide.theta.dimension):
+        return None
+    values = np.asarray(global_values(fitted.guide, fitted.variational, theta_noise), np.float64)
+    return weighted_moments(values, log_weights)
 
 
 def ratios_of_globals(fitted: Fit, *, key: RandomKey) -> Ratios:
@@ -176,7 +191,7 @@ class _Measured:
 
     def ratios(self) -> Ratios:
         """What was measured."""
-        evidence, global_k = None, math.nan
+        evidence, global_k, weighted = None, math.nan, None
         is_density = self.fitted.guide.global_family.is_density
         if is_density and not self.fitted.held and self.inner_noise <= _MOST_INNER_NOISE:
             prior = np.asarray(global_log_weights(*self.parts, self.global_noise), np.float64)
@@ -184,7 +199,9 @@ class _Measured:
             global_k = float(pareto_k(log_weights))
             # Where the largest weight is all that counts, the mean says nothing.
             evidence = self._evidence(prior) if global_k <= TRUSTED else None
-        return Ratios(self.row_k, self.own_k, self.influence_k, self.row_elbos, global_k, evidence)
+            weighted = _weighted(self.fitted, self.global_noise, log_weights)
+        rows = (self.row_k, self.own_k, self.influence_k, self.row_elbos)
+        return Ratios(*rows, global_k, evidence, weighted)
 
     def _evidence(self, prior: Float[np.ndarray, " draws"]) -> Estimate:
         """The mean weight; its error is that of the draws, and of the grid for the locals."""

@@ -1,4 +1,4 @@
-"""Sds of the globals under q, beside those that linear response gives them."""
+"""Moments of the globals under q, beside what linear response and importance weights say."""
 
 import dataclasses
 from typing import Any
@@ -7,10 +7,12 @@ import numpy as np
 from jaxtyping import Float
 
 from amortis._errors import NotAnOptimumError
+from amortis.diagnostics.pareto import TRUSTED
+from amortis.diagnostics.weighted import Weighted
 from amortis.fitting import Fit, unconstrained_covariance
 
-_UNDERSTATED = 1.2
-"""Ratio of the two sds from which q counts as too narrow."""
+_UNDERSTATED, _SHIFTED = 1.2, 0.2
+"""Ratio of sds from which q counts as too narrow, and shift in sds from which it is elsewhere."""
 
 _MOST_GLOBALS, _MOST_NUMBERS = 100, 20_000_000
 """Globals, and rows times dimensions times draws, up to which the Hessian is worth its time."""
@@ -18,25 +20,41 @@ _MOST_GLOBALS, _MOST_NUMBERS = 100, 20_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    r"""How uncertain the globals are: what q says, and what its own optimum says of the posterior.
+    r"""Where the globals are and how uncertain: by q, and by what corrects it.
 
     A factor that leaves dependence out, between globals or between globals and locals, is too
-    narrow, while its means may be right. Linear response tells by how much, to first order.
+    narrow, while its means may be right. Linear response tells by how much, to first order, from
+    q's own optimum; importance weights tell it without that approximation, where k-hat lets them.
 
     Attributes:
         names: of the unconstrained coordinates of the globals, such as `tau` or `b[2]`.
+        means: under q.
         sds: under q.
-        responding: by linear response; see `Fit.covariance`.
+        responding: sds by linear response, see `Fit.covariance`; NaN where not measured.
+        weighted_means: by importance weights; NaN where k-hat says that they cannot be trusted.
+        weighted_errors: standard errors of those.
+        weighted_sds: likewise.
     """
 
     names: tuple[str, ...]
+    means: Float[np.ndarray, " d"]
     sds: Float[np.ndarray, " d"]
     responding: Float[np.ndarray, " d"]
+    weighted_means: Float[np.ndarray, " d"]
+    weighted_errors: Float[np.ndarray, " d"]
+    weighted_sds: Float[np.ndarray, " d"]
 
     @property
     def ratios(self) -> Float[np.ndarray, " d"]:
-        """Sd by linear response divided by q's own."""
-        return self.responding / self.sds
+        """How much wider the posterior is than q: the larger of the two corrections."""
+        every = np.stack([self.responding / self.sds, self.weighted_sds / self.sds, self.sds * 0])
+        return np.nanmax(every, axis=0)
+
+    @property
+    def shifts(self) -> Float[np.ndarray, " d"]:
+        """Distance of q's means from the weighted ones in sds, less two standard errors."""
+        apart = np.abs(self.weighted_means - self.means) - 2.0 * self.weighted_errors
+        return np.nan_to_num(np.maximum(apart, 0.0) / self.weighted_sds)
 
     @property
     def understated(self) -> bool:
@@ -44,52 +62,87 @@ class Spread:
         return bool((self.ratios > _UNDERSTATED).any())
 
     @property
+    def shifted(self) -> bool:
+        """Whether q's mean is off for some coordinate by more than a fifth of an sd."""
+        return bool((self.shifts > _SHIFTED).any())
+
+    @property
     def notes(self) -> list[str]:
         """Sentences on the coordinates that q is most wrong about; none if it is not."""
-        order = [int(j) for j in np.argsort(-self.ratios) if self.ratios[j] > _UNDERSTATED]
-        if not order:
-            return []
-        listed = ", ".join(
-            f"{self.names[j]} (sd {self.sds[j]:.3g}, by linear response {self.responding[j]:.3g})"
-            for j in order[:3]
+        notes: list[str] = []
+        if self.understated:
+            listed = _listed(self.ratios, _UNDERSTATED, self._narrow)
+            notes.append(f"q understates how uncertain the globals are: {listed}")
+        if self.shifted:
+            listed = _listed(self.shifts, _SHIFTED, self._elsewhere)
+            notes.append(f"q is elsewhere than the posterior: {listed}")
+        return notes
+
+    def _narrow(self, j: int) -> str:
+        by_response = not np.nan_to_num(self.weighted_sds[j]) > np.nan_to_num(self.responding[j])
+        wider, how = self.weighted_sds[j], "importance weights"
+        if by_response:
+            wider, how = self.responding[j], "linear response"
+        return f"{self.names[j]} (sd {self.sds[j]:.3g}, by {how} {wider:.3g})"
+
+    def _elsewhere(self, j: int) -> str:
+        return (
+            f"{self.names[j]} (mean {self.means[j]:.3g}, by importance weights "
+            f"{self.weighted_means[j]:.3g})"
         )
-        more = f" and {len(order) - 3} more" if len(order) > 3 else ""
-        return [f"q understates how uncertain the globals are: {listed}{more}"]
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as plain values, for JSON."""
-        return {
-            "names": list(self.names),
-            "sds": self.sds.tolist(),
-            "responding": self.responding.tolist(),
-        }
+        """The record as plain values, for JSON; what was not measured is None."""
+        plain: dict[str, Any] = {"names": list(self.names)}
+        for field in dataclasses.fields(self)[1:]:
+            values = getattr(self, field.name).tolist()
+            plain[field.name] = [v if np.isfinite(v) else None for v in values]
+        return plain
 
 
-def spread_of(fitted: Fit) -> Spread | None:
-    """Compare the sds of the globals with those by linear response.
+def spread_of(fitted: Fit, weighted: Weighted | None, k: float) -> Spread | None:
+    """Compare the moments of the globals with what corrects them.
 
     Args:
         fitted: a fit.
+        weighted: moments by importance weights, where they were measured.
+        k: k-hat of those weights.
 
     Returns:
-        The comparison; None where there is nothing to compare, as of points, of globals that come
-        from other data, or where the fit is at no optimum or the model too large.
+        The comparison; None where there is nothing to compare, as of points, or of globals that
+        come from other data.
     """
-    guide, model = fitted.guide, fitted.model
-    globals_ = guide.theta.dimension
-    numbers = model.size * max(guide.z.dimension, 1) * fitted.fixed_draws
-    if not guide.global_family.is_density or fitted.held or not 0 < globals_ <= _MOST_GLOBALS:
-        return None
-    if numbers > _MOST_NUMBERS or not guide.global_family.is_identified:
-        return None
-    try:
-        covariance = unconstrained_covariance(fitted)
-    except NotAnOptimumError:
+    guide = fitted.guide
+    if not guide.global_family.is_density or fitted.held or not guide.theta.dimension:
         return None
     names = tuple(
         f"{site}[{', '.join(map(str, at))}]" if at else site
         for site, shape in guide.theta.shapes.items()
         for at in np.ndindex(*shape)
     )
-    sds = np.asarray(fitted.global_moments()[1], np.float64)
-    return Spread(names, sds, np.sqrt(np.diagonal(covariance)))
+    means, sds = (np.asarray(part, np.float64) for part in fitted.global_moments())
+    unknown = np.full(len(names), np.nan)
+    found = (unknown, unknown, unknown)
+    if weighted is not None and k <= TRUSTED:
+        found = (weighted.means, weighted.errors, weighted.sds)
+    return Spread(names, means, sds, _responding(fitted), *found)
+
+
+def _responding(fitted: Fit) -> Float[np.ndarray, " d"]:
+    """Sds by linear response; NaN where the fit is at no optimum of the ELBO, or too large."""
+    guide, model = fitted.guide, fitted.model
+    unknown = np.full(guide.theta.dimension, np.nan)
+    numbers = model.size * max(guide.z.dimension, 1) * fitted.fixed_draws
+    small = guide.theta.dimension <= _MOST_GLOBALS and numbers <= _MOST_NUMBERS
+    if not (small and fitted.maximises_elbo and guide.global_family.is_identified):
+        return unknown
+    try:
+        return np.sqrt(np.diagonal(unconstrained_covariance(fitted)))
+    except NotAnOptimumError:
+        return unknown
+
+
+def _listed(values: Float[np.ndarray, " d"], above: float, shown: Any, most: int = 3) -> str:
+    order = [int(j) for j in np.argsort(-values) if values[j] > above]
+    more = f" and {len(order) - most} more" if len(order) > most else ""
+    return ", ".join(shown(j) for j in order[:most]) + more

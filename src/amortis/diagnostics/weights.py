@@ -116,6 +116,15 @@ def global_log_weights(
 
 
 @eqx.filter_jit
+def global_values(
+    guide: Guide, variational: Parameters, theta_noise: Float[ArrayLike, "draws d_theta"]
+) -> Float[Array, "draws d_theta"]:
+    """Unconstrained globals that some noise makes."""
+    raw = variational["globals"]
+    return jax.vmap(lambda e: guide.global_family.sample(raw, e))(jnp.asarray(theta_noise))
+
+
+@eqx.filter_jit
 def joint_log_weights(
     model: LatentModel,
     guide: Guide,

@@ -67,7 +67,7 @@ class AbstractLayers(eqx.Module):
 
 
 class CouplingLayers(AbstractLayers):
-    r"""CouplingLayers layers: half of the coordinates move, by parameters that the other half gives.
+    r"""Coupling layers: half of the coordinates move, by parameters that the other half gives.
 
     $y_A = x_A,\; y_B = t(x_B;\, \mathrm{net}(x_A))$. A draw and its density take one pass, and so
     does the density of any other value. Every coordinate is conditioned on once in a round of two

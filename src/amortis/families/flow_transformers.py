@@ -14,6 +14,8 @@ from amortis._require import require_count, require_positive
 from amortis.families.flowjax_import import flowjax_modules
 
 _LEAST_SLOPE = 1e-3
+_LARGEST_LOG_SCALE = 2.0
+"""Of what one layer multiplies a coordinate with, up or down."""
 
 
 class AbstractTransformer(eqx.Module):
@@ -44,7 +46,7 @@ class Affine(AbstractTransformer):
 
     def bijection(self) -> Any:
         flowjax = flowjax_modules()
-        slope = flowjax.parameterize(_slope, _slopes_of_one())
+        slope = flowjax.parameterize(_bounded, jnp.zeros(()))
         return eqx.tree_at(lambda affine: affine.scale, flowjax.bijections.Affine(), slope)
 
 
@@ -86,6 +88,11 @@ class Spline(AbstractTransformer):
         slopes = flowjax.parameterize(_slopes, _slopes_of_one(self.knots))
         spline = eqx.tree_at(lambda s: s.derivatives, spline, slopes)
         return flowjax.bijections.Chain([spline, Affine().bijection()])
+
+
+def _bounded(free: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    # Networks may say anything far out: without a bound a few layers multiply to an overflow.
+    return jnp.exp(_LARGEST_LOG_SCALE * jnp.tanh(free / _LARGEST_LOG_SCALE))
 
 
 def _slopes_of_one(*shape: int) -> Float[Array, "*shape"]:

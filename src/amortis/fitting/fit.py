@@ -29,7 +29,13 @@ from amortis.fitting.stages import Search, along_ridges, from_mean_field, mean_f
 from amortis.guide import Guide
 from amortis.inference_functions import AbstractInferenceFunction, as_inference_function
 from amortis.model import LatentModel
-from amortis.objectives import AbstractGradient, NegativeElbo, SemiAmortized, SemiAmortizedElbo
+from amortis.objectives import (
+    AbstractGradient,
+    AbstractObjective,
+    NegativeElbo,
+    RenyiLoss,
+    SemiAmortizedElbo,
+)
 from amortis.optimise import (
     AbstractMethod,
     ConstantRate,
@@ -60,7 +66,7 @@ def fit(
     locals_: AbstractFamily | None = None,
     optimiser: AbstractMethod | None = None,
     gradient: AbstractGradient | None = None,
-    objective: SemiAmortized | None = None,
+    objective: AbstractObjective | None = None,
     restarts: int = 1,
     tolerance: float | None = None,
     monitor: Monitor | None = None,
@@ -85,7 +91,7 @@ def fit(
         optimiser: by default `FixedDraws()` or `FreshDraws()`, by size; also `ConstantRate(…)`.
         gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
         objective: `SemiAmortized(...)` trains the function to be a good start for steps of each
-            row's own; by default the ELBO of the function's output.
+            row's own; `ImportanceWeighted(…)` and `Renyi(…)` are other bounds; by default the ELBO.
         restarts: starts, of which the best is kept; fresh draws run them together.
         tolerance: amortization gap, in nats per datum, down to which the inference function is
             grown; what was tried is in the fit's `capacity`. Where units touch each other it ends
@@ -132,7 +138,7 @@ def _composed(
     model: LatentModel,
     inference: AbstractInferenceFunction | None,
     families: Sequence[AbstractFamily],
-    objective: SemiAmortized | None,
+    objective: AbstractObjective | None,
     restarts: int,
     given: Choices,
     key: RandomKey,
@@ -142,13 +148,13 @@ def _composed(
     guide = Guide.for_model(model, inference, *families)
     first_guide = mean_field_of(guide)
     first = families[0] if first_guide is None else DiagonalNormal()
-    method, gradient = _method_for(model, inference, first, given)
+    method, gradient = _method_for(model, inference, first, given, objective)
     make_loss = NegativeElbo if objective is None else objective.loss
     search = Search(method, numerics.forked(key, _NOISE), given.monitor)
     loss = make_loss(model, guide if first_guide is None else first_guide, gradient)
     fitted = _from_finite_start(loss, method, key, restarts, given.monitor)
     if first_guide is not None:
-        method, gradient = _method_for(model, inference, families[0], given)
+        method, gradient = _method_for(model, inference, families[0], given, objective)
         search = dataclasses.replace(search, method=method)
         again = make_loss(model, guide, gradient)
         fitted = from_mean_field(fitted, again, search, numerics.forked(key, _FRAME))
@@ -167,8 +173,11 @@ def _method_for(
     inference: AbstractInferenceFunction,
     family: AbstractFamily,
     given: Choices,
+    objective: AbstractObjective | None,
 ) -> tuple[AbstractMethod, AbstractGradient]:
     chosen = choose_method(model, inference, family)
+    if objective is not None and not objective.draws_stay and isinstance(chosen, FixedDraws):
+        chosen = FreshDraws()
     method = _whole(model, chosen if given.optimiser is None else given.optimiser)
     return method, choose_gradient(method) if given.gradient is None else given.gradient
 
@@ -208,7 +217,7 @@ def _require_kinds(
         ("locals_", locals_, AbstractFamily, "amortis.DiagonalNormal()"),
         ("optimiser", optimiser, AbstractMethod, "amortis.FixedDraws()"),
         ("gradient", gradient, AbstractGradient, "amortis.StickTheLanding()"),
-        ("objective", objective, SemiAmortized, "amortis.SemiAmortized()"),
+        ("objective", objective, AbstractObjective, "amortis.ImportanceWeighted()"),
     ):
         if value is not None:
             require_kind(name, value, kind, example)
@@ -231,7 +240,7 @@ def _whole(model: LatentModel, method: AbstractMethod) -> AbstractMethod:
 
 
 def _from_finite_start(
-    loss: NegativeElbo | SemiAmortizedElbo,
+    loss: NegativeElbo | SemiAmortizedElbo | RenyiLoss,
     method: AbstractMethod,
     key: RandomKey,
     restarts: int,

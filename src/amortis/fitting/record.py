@@ -10,19 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from amortis import numerics
 from amortis._require import require_callable, require_count, require_key
 from amortis._types import Parameters, RandomKey
 from amortis.fitting.capacity_record import Capacity
 from amortis.fitting.draws import BLOCK_NUMBERS, Fitted, constrained, independent, over_draws
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.linear_response import linear_response, of_constrained
-from amortis.guide import Guide, Noise
+from amortis.fitting.moments import local_moments_of, moments_of
+from amortis.guide import Guide
 from amortis.model import LatentModel
-from amortis.objectives import SemiAmortized, StickTheLanding, elbo_draws, first_draws
+from amortis.objectives import AbstractObjective, StickTheLanding, elbo_draws, first_draws
 from amortis.optimise import History, Status
-
-_MOMENT_POINTS = 512
 
 
 class Fit(eqx.Module):
@@ -48,7 +46,7 @@ class Fit(eqx.Module):
     history: History = eqx.field(static=True)
     held: bool = eqx.field(static=True, default=False)
     capacity: Capacity | None = eqx.field(static=True, default=None)
-    objective: SemiAmortized | None = eqx.field(static=True, default=None)
+    objective: AbstractObjective | None = eqx.field(static=True, default=None)
     found: Any = None
 
     @property
@@ -133,39 +131,7 @@ class Fit(eqx.Module):
             By site, (mean, sd), each of the site's shape in the model; sds of point estimates are
             zero.
         """
-        guide = self.guide
-        rule = numerics.low_discrepancy(
-            _MOMENT_POINTS, guide.z.dimension + guide.theta.dimension
-        ).astype(jnp.result_type(float))
-        found = self._moments(rule, np.zeros(self.model.size, int))
-        mixing = [name for name, (mean, _) in found.items() if self._may_mix(name, mean.shape)]
-        if mixing:
-            # Their units' points must not come in the same order, or units would seem correlated.
-            generator = np.random.default_rng(0)
-            half = rule[: _MOMENT_POINTS // 2][generator.permutation(_MOMENT_POINTS // 2)]
-            shift = generator.integers(0, _MOMENT_POINTS // 2, self.model.size)
-            again = self._moments(np.concatenate([half, -half]), shift)
-            found |= {name: again[name] for name in mixing}
-        return found
-
-    def _may_mix(self, name: str, shape: tuple[int, ...]) -> bool:
-        """Whether a site may combine several units: a deterministic one that has no unit axis."""
-        if name in self.model.globals_ or name in self.model.locals_:
-            return False
-        return not (self.model.separable and self.model.size in shape)
-
-    def _moments(self, rule: np.ndarray, shift: np.ndarray) -> dict[str, tuple[Array, Array]]:
-        per_block = _whole_fraction(BLOCK_NUMBERS // self.arrays.numbers_per_draw)
-        parts = [
-            _sums(
-                self.arrays,
-                jnp.asarray(rule),
-                jnp.asarray(shift),
-                jnp.arange(start, start + per_block),
-            )
-            for start in range(0, _MOMENT_POINTS, per_block)
-        ]
-        return {name: _combined([part[name] for part in parts]) for name in parts[0]}
+        return moments_of(self.arrays)
 
     def local_moments(self) -> tuple[Float[Array, "rows d"], Float[Array, "rows d"]]:
         """Means and standard deviations of the unconstrained locals, sites laid end to end.
@@ -173,7 +139,7 @@ class Fit(eqx.Module):
         Returns:
             Two matrices with one row per datum; exact.
         """
-        return _local_moments(self.arrays)
+        return local_moments_of(self.arrays)
 
     def global_moments(self) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
         """Means and standard deviations of the unconstrained globals, sites laid end to end.
@@ -227,6 +193,11 @@ class Fit(eqx.Module):
         return linear_response(self.arrays, self.fixed_draws, of_constrained(self.arrays, function))
 
     @property
+    def maximises_elbo(self) -> bool:
+        """Whether q is where the ELBO is largest, or was to be."""
+        return self.objective is None and not np.isnan(self.history.objective[-1])
+
+    @property
     def fixed_draws(self) -> int:
         """Fixed draws of expectations: those on which the fit ended, or those to start with."""
         least = first_draws(self.guide, self.model.coupled)
@@ -245,11 +216,6 @@ class Fit(eqx.Module):
         return Fitted(self.model, self.guide, self.variational)
 
 
-def _whole_fraction(most: int) -> int:
-    """The largest power of two up to `most` and the number of points, so that blocks are equal."""
-    return min(_MOMENT_POINTS, 2 ** int(math.log2(max(most, 1))))
-
-
 @eqx.filter_jit
 def _pair_elbos(fitted: Fitted, key: RandomKey, pairs: int) -> Float[Array, " pairs"]:
     first = independent(fitted, key, pairs)
@@ -258,55 +224,3 @@ def _pair_elbos(fitted: Fitted, key: RandomKey, pairs: int) -> Float[Array, " pa
         fitted.model, fitted.guide, StickTheLanding(), fitted.variational, both, None
     )
     return 0.5 * (values[:pairs] + values[pairs:])
-
-
-def _constrained(fitted: Fitted, noise: Noise) -> dict[str, Array]:
-    model, guide, variational = fitted.model, fitted.guide, fitted.variational
-    raw = guide.fitted_raw(variational, None)
-
-    def one(noise: Noise) -> dict[str, Any]:
-        theta, z = guide.sample(variational, raw, noise)
-        return dict(model.constrain(theta, z))
-
-    return jax.vmap(one)(noise)
-
-
-@eqx.filter_jit
-def _sums(
-    fitted: Fitted, rule: Array, shift: Array, place: Array
-) -> dict[str, tuple[Array, Array, Array]]:
-    """Sums, sums of squares about the block's own mean, and that mean, over points of a rule.
-
-    Args:
-        fitted: the fit.
-        rule: the whole rule, locals first; its second half mirrors the first.
-        shift: how far each row's points are shifted within the first half.
-        place: the block's places in the rule.
-    """
-    d_z, half = fitted.guide.z.dimension, rule.shape[0] // 2
-    sign = jnp.where(place < half, 1.0, -1.0).astype(rule.dtype)
-    order = (place[:, None] + shift[None, :]) % half
-    noise = Noise.equal(rule[place, d_z:], sign[:, None, None] * rule[order, :d_z])
-    values = _constrained(fitted, noise)
-    return {
-        name: (
-            jnp.sum(value, axis=0),
-            jnp.sum(jnp.square(value - jnp.mean(value, axis=0)), axis=0),
-            jnp.mean(value, axis=0),
-        )
-        for name, value in values.items()
-    }
-
-
-def _combined(parts: list[tuple[Array, Array, Array]]) -> tuple[Array, Array]:
-    """Mean and sd from the sums of equal blocks, without the cancellation of E[v^2] - E[v]^2."""
-    total, within, means = (jnp.stack(column) for column in zip(*parts, strict=True))
-    mean = jnp.sum(total, axis=0) / _MOMENT_POINTS
-    between = _MOMENT_POINTS / len(parts) * jnp.square(means - mean)
-    return mean, jnp.sqrt(jnp.sum(within + between, axis=0) / _MOMENT_POINTS)
-
-
-@eqx.filter_jit
-def _local_moments(fitted: Fitted) -> tuple[Array, Array]:
-    raw = fitted.guide.fitted_raw(fitted.variational, None)
-    return jax.vmap(fitted.guide.local_family.moments)(raw)

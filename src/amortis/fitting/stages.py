@@ -25,10 +25,14 @@ from amortis.fitting.frame import frame_of, has_ridges, unframed
 from amortis.fitting.linear_response import row_responses
 from amortis.fitting.record import Fit
 from amortis.guide import Guide
-from amortis.objectives import NegativeElbo, SemiAmortizedElbo
+from amortis.objectives import NegativeElbo, RenyiLoss, SemiAmortizedElbo
 from amortis.optimise import AbstractMethod, FixedDraws, Monitor, Status, minimise, minimise_in_turn
 
-Loss = NegativeElbo | SemiAmortizedElbo
+_COMPARED, _WILD = 512, 3.0
+"""Draws on which a second stage is compared with its start, and how much more its log weights may
+vary."""
+
+Loss = NegativeElbo | SemiAmortizedElbo | RenyiLoss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,9 +109,27 @@ def from_mean_field(first: Fit, loss: Loss, search: Search, key: RandomKey) -> F
     if isinstance(family, AbstractAffineFamily):
         wanted = dataclasses.replace(wanted, global_family=Framed(family, mean, root))
         start = family.start(wanted.theta.dimension, 0.0)
-    return _continued(
-        first, {"globals": start, "locals": locals_}, _with_guide(loss, wanted), search
-    )
+    begin: Parameters = {"globals": start, "locals": locals_}
+    loss = _with_guide(loss, wanted)
+    found = _continued(first, begin, loss, search)
+    if family.is_identified or not isinstance(loss, NegativeElbo):
+        return found
+    # Flows and mixtures may end anywhere; what they start from is a normal known to be good.
+    before = unframed(dataclasses.replace(found, guide=wanted, variational=begin))
+    return _better(before, found, key)
+
+
+def _better(before: Fit, after: Fit, key: RandomKey) -> Fit:
+    """The later fit, unless it is worse than where it started, on common draws."""
+    ours, theirs = (f.elbo_pairs(key=key, draws=_COMPARED) for f in (after, before))
+    gain = ours - theirs
+    if np.isfinite(gain).all():
+        noise = gain.std(ddof=1) / np.sqrt(len(gain))
+        # Densities overflow far out: a gain from there comes with weights that are all over.
+        wild = ours.std() > _WILD * (theirs.std() + 1.0)
+        if gain.mean() > -4.0 * noise and not wild:
+            return after
+    return dataclasses.replace(before, status=Status.DIVERGED, history=after.history)
 
 
 def along_ridges(first: Fit, loss: Loss, search: Search) -> Fit:
@@ -133,7 +155,7 @@ def along_ridges(first: Fit, loss: Loss, search: Search) -> Fit:
 
 
 def _with_guide(loss: Loss, guide: Guide) -> Loss:
-    if isinstance(loss, SemiAmortizedElbo):
+    if isinstance(loss, SemiAmortizedElbo | RenyiLoss):
         return dataclasses.replace(loss, elbo=dataclasses.replace(loss.elbo, guide=guide))
     return dataclasses.replace(loss, guide=guide)
 

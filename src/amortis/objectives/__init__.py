@@ -7,14 +7,20 @@ from amortis.objectives.elbo import elbo_draws
 from amortis.objectives.fixed_noise import coupled_draws, first_draws, fixed_noise
 from amortis.objectives.gradients import AbstractGradient, ClosedFormEntropy, StickTheLanding
 from amortis.objectives.held_globals import HeldGlobals
+from amortis.objectives.interface import AbstractObjective
 from amortis.objectives.loss import NegativeElbo
+from amortis.objectives.renyi import ImportanceWeighted, Renyi, RenyiLoss
 from amortis.objectives.semi_amortized import SemiAmortized, SemiAmortizedElbo
 
 __all__ = [
     "AbstractGradient",
+    "AbstractObjective",
     "ClosedFormEntropy",
     "HeldGlobals",
+    "ImportanceWeighted",
     "NegativeElbo",
+    "Renyi",
+    "RenyiLoss",
     "SemiAmortized",
     "SemiAmortizedElbo",
     "StickTheLanding",

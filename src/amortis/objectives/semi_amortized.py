@@ -13,12 +13,13 @@ from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
 from amortis.objectives.elbo import elbo_draws
 from amortis.objectives.gradients import AbstractGradient
+from amortis.objectives.interface import AbstractObjective
 from amortis.objectives.loss import NegativeElbo
 
 _INNER_DRAWS = 32
 
 
-class SemiAmortized(eqx.Module):
+class SemiAmortized(AbstractObjective):
     r"""The ELBO after `inner_steps` natural-gradient steps of every row's own factor.
 
     $\lambda_0 = f_\phi(w_n)$, $\lambda_{t+1} = \lambda_t + \eta F(\lambda_t)^{-1}
@@ -47,6 +48,14 @@ class SemiAmortized(eqx.Module):
     def __check_init__(self) -> None:
         require_count("SemiAmortized", "inner_steps", self.inner_steps)
         require_positive("SemiAmortized", "step_size", self.step_size)
+
+    @property
+    def is_start(self) -> bool:
+        return True
+
+    @property
+    def draws_stay(self) -> bool:
+        return True
 
     def loss(
         self, model: LatentModel, guide: Guide, gradient: AbstractGradient

@@ -1,0 +1,62 @@
+"""Moments of the globals with q corrected by importance weights."""
+
+import dataclasses
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclasses.dataclass(frozen=True)
+class Weighted:
+    """Moments of the unconstrained globals under self-normalized importance weights.
+
+    Attributes:
+        means: of each coordinate.
+        errors: standard errors of the means.
+        sds: of each coordinate.
+        effective: effective number of draws.
+        variance: of the log weights under q, in nats squared: about twice the divergence of q where
+            it is small.
+    """
+
+    means: Float[np.ndarray, " d"]
+    errors: Float[np.ndarray, " d"]
+    sds: Float[np.ndarray, " d"]
+    effective: float
+    variance: float
+
+
+def weighted_moments(
+    values: Float[np.ndarray, "draws d"], log_weights: Float[np.ndarray, " draws"]
+) -> Weighted | None:
+    """Correct the moments of draws of q by their importance weights.
+
+    Weights are truncated at their mean times the root of their number, which leaves the estimates
+    consistent and bounds what a single draw can do.
+
+    Args:
+        values: draws of q.
+        log_weights: log importance ratios, in nats; constants do not matter.
+
+    Returns:
+        The moments; None where no weight is finite.
+
+    References:
+        Ionides, *Truncated importance sampling* (2008).
+    """
+    usable = np.isfinite(log_weights)
+    if not usable.any():
+        return None
+    weights = np.where(usable, np.exp(log_weights - log_weights[usable].max()), 0.0)
+    weights = np.minimum(weights, weights.mean() * math.sqrt(len(weights)))
+    weights = weights / weights.sum()
+    means = weights @ values
+    apart = values - means
+    return Weighted(
+        means=means,
+        errors=np.sqrt(np.square(weights) @ np.square(apart)),
+        sds=np.sqrt(weights @ np.square(apart)),
+        effective=float(1.0 / np.square(weights).sum()),
+        variance=float(np.var(log_weights[usable])) if usable.all() else math.inf,
+    )
