@@ -8,6 +8,7 @@ from typing import TypeVar
 import amortis
 from amortis._errors import ArgumentError
 from amortis.families import AbstractFamily
+from amortis.fitting import AbstractApproximation
 from amortis.inference_functions import AbstractInferenceFunction
 from amortis.optimise import AbstractMethod
 
@@ -22,7 +23,11 @@ _NUMBERS = {
 """What may follow a colon, by how many numbers a choice takes."""
 
 INFERENCE_FORMS = "constant, table, polynomial[:DEGREE] or mlp[:WIDTHxDEPTH]"
-GLOBALS_FORMS = "diagonal or point"
+GLOBALS_FORMS = (
+    "diagonal, point, full-rank, low-rank[:RANK], mixture[:COMPONENTS], flow, laplace, "
+    "pathfinder[:PATHS] or batch-and-match"
+)
+LOCALS_FORMS = "diagonal, full-rank, conditional or conditional-full-rank"
 OPTIMISER_FORMS = "fixed[:DRAWS] or fresh[:BATCH]"
 
 
@@ -41,17 +46,39 @@ def parse_inference(text: str) -> AbstractInferenceFunction:
     return _parse("--inference", text, makers, INFERENCE_FORMS)
 
 
-def parse_globals(text: str) -> AbstractFamily:
-    """Read the family of the globals: `diagonal`, `point`.
+def parse_globals(text: str) -> AbstractFamily | AbstractApproximation:
+    """Read the factor of the globals: `diagonal`, `full-rank`, `low-rank:2`, `pathfinder:20`.
 
     Raises:
-        ArgumentError: it is neither.
+        ArgumentError: it is none of these, or its number is out of range.
+    """
+    makers: dict[str, tuple[int, _Maker[AbstractFamily | AbstractApproximation]]] = {
+        "diagonal": (0, lambda _: amortis.DiagonalNormal()),
+        "point": (0, lambda _: amortis.Point()),
+        "full-rank": (0, lambda _: amortis.FullRank()),
+        "low-rank": (1, lambda numbers: amortis.LowRank(*(numbers or (1,)))),
+        "mixture": (1, lambda numbers: amortis.Mixture(*numbers)),
+        "flow": (0, lambda _: amortis.Flow()),
+        "laplace": (0, lambda _: amortis.Laplace()),
+        "pathfinder": (1, lambda numbers: amortis.Pathfinder(*numbers)),
+        "batch-and-match": (0, lambda _: amortis.BatchAndMatch()),
+    }
+    return _parse("--globals", text, makers, GLOBALS_FORMS)
+
+
+def parse_locals(text: str) -> AbstractFamily:
+    """Read the factor of a row's locals: `diagonal`, `full-rank`, `conditional`.
+
+    Raises:
+        ArgumentError: it is none of these.
     """
     makers: dict[str, tuple[int, _Maker[AbstractFamily]]] = {
         "diagonal": (0, lambda _: amortis.DiagonalNormal()),
-        "point": (0, lambda _: amortis.Point()),
+        "full-rank": (0, lambda _: amortis.FullRank()),
+        "conditional": (0, lambda _: amortis.Conditional()),
+        "conditional-full-rank": (0, lambda _: amortis.Conditional(amortis.FullRank())),
     }
-    return _parse("--globals", text, makers, GLOBALS_FORMS)
+    return _parse("--locals", text, makers, LOCALS_FORMS)
 
 
 def parse_optimiser(text: str) -> AbstractMethod:

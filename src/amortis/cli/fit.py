@@ -14,6 +14,7 @@ from amortis.cli.fit_options import (
     ARCHIVE,
     GlobalsChoice,
     InferenceChoice,
+    LocalsChoice,
     OptimiserChoice,
     Restarts,
     Seed,
@@ -46,6 +47,7 @@ def fit(
     seed: Seed = 0,
     inference: InferenceChoice = None,
     globals_: GlobalsChoice = "diagonal",
+    locals_: LocalsChoice = None,
     optimiser: OptimiserChoice = None,
     restarts: Restarts = 1,
     draws: Annotated[int, typer.Option(help="Posterior draws in DIR/draws.npz.")] = 1000,
@@ -59,7 +61,7 @@ def fit(
     """
     require_at_least("--draws", draws, 1, "leave it out for 1000")
     key = key_of(seed)
-    choices = parse_choices(inference, globals_, optimiser, restarts)
+    choices = parse_choices(inference, globals_, optimiser, restarts, locals_)
     problem = read_problem(model, data, set_, local, out)
     fitted, seconds = fit_problem(problem, key, choices)
     draws_of_elbo = min(max(_ELBO_NUMBERS // fitted.model.size, 64), 4096)

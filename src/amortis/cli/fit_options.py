@@ -15,9 +15,11 @@ from amortis.cli.arguments import parse_set, read_data
 from amortis.cli.choices import (
     GLOBALS_FORMS,
     INFERENCE_FORMS,
+    LOCALS_FORMS,
     OPTIMISER_FORMS,
     parse_globals,
     parse_inference,
+    parse_locals,
     parse_optimiser,
     require_at_least,
 )
@@ -32,8 +34,13 @@ Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 InferenceChoice = Annotated[str | None, typer.Option(help=f"{INFERENCE_FORMS}. Default: mlp:16x2.")]
 """The inference function, as it is typed."""
 
-GlobalsChoice = Annotated[str, typer.Option("--globals", help=f"{GLOBALS_FORMS} (variational EM).")]
+GlobalsChoice = Annotated[str, typer.Option("--globals", help=f"{GLOBALS_FORMS}.")]
 """The factor of the globals, as it is typed."""
+
+LocalsChoice = Annotated[
+    str | None, typer.Option("--locals", help=f"{LOCALS_FORMS}. Default: diagonal.")
+]
+"""The factor of a row's locals, as it is typed."""
 
 OptimiserChoice = Annotated[
     str | None, typer.Option(help=f"{OPTIMISER_FORMS}. Default: by the sizes.")
@@ -78,7 +85,11 @@ def key_of(seed: int) -> RandomKey:
 
 
 def parse_choices(
-    inference: str | None, globals_: str, optimiser: str | None, restarts: int
+    inference: str | None,
+    globals_: str,
+    optimiser: str | None,
+    restarts: int,
+    locals_: str | None = None,
 ) -> dict[str, Any]:
     """The choices as `amortis.fit` takes them.
 
@@ -89,6 +100,7 @@ def parse_choices(
     return {
         "inference": None if inference is None else parse_inference(inference),
         "globals_": parse_globals(globals_),
+        "locals_": None if locals_ is None else parse_locals(locals_),
         "optimiser": None if optimiser is None else parse_optimiser(optimiser),
         "restarts": restarts,
     }

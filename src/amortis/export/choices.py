@@ -15,7 +15,22 @@ from amortis._errors import ArgumentError
 from amortis._require import shown
 from amortis.export.malformed import Malformed
 from amortis.export.plain_values import entry, of_kind, size
-from amortis.families import AbstractFamily, DiagonalNormal, Point
+from amortis.families import (
+    AbstractFamily,
+    AbstractLayers,
+    AbstractTransformer,
+    Affine,
+    AutoregressiveLayers,
+    Conditional,
+    CouplingLayers,
+    DiagonalNormal,
+    Flow,
+    FullRank,
+    LowRank,
+    Mixture,
+    Point,
+    Spline,
+)
 from amortis.inference_functions import (
     MLP,
     AbstractInferenceFunction,
@@ -28,7 +43,14 @@ from amortis.inference_functions import (
 )
 
 FAMILIES: Mapping[str, type[AbstractFamily]] = {
-    known.__name__: known for known in (DiagonalNormal, Point)
+    known.__name__: known
+    for known in (DiagonalNormal, Point, FullRank, LowRank, Mixture, Flow, Conditional)
+}
+LAYERS: Mapping[str, type[AbstractLayers]] = {
+    known.__name__: known for known in (CouplingLayers, AutoregressiveLayers)
+}
+TRANSFORMERS: Mapping[str, type[AbstractTransformer]] = {
+    known.__name__: known for known in (Affine, Spline)
 }
 FUNCTIONS: Mapping[str, type[AbstractInferenceFunction]] = {
     known.__name__: known for known in (Constant, Table, Polynomial, MLP, Windowed, SetNetwork)
@@ -43,13 +65,16 @@ ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
     "tanh": jnp.tanh,
 }
 
-_LIMITS = {"depth": 1000, "degree": 20_000}
+_LIMITS = {"depth": 1000, "degree": 20_000, "layers": 1000, "components": 100_000}
 """Layers are traced and terms counted when an archive is read: a number must not cost hours."""
 
 _LATER = {"start_sd": 0.0}
 """What older archives do not say, by name, with what it was then; it is written if it differs."""
 
-T = TypeVar("T", bound=AbstractFamily | AbstractInferenceFunction)
+T = TypeVar(
+    "T",
+    bound=AbstractFamily | AbstractInferenceFunction | AbstractLayers | AbstractTransformer,
+)
 
 
 def family_to_plain(role: str, family: AbstractFamily) -> dict[str, Any]:
@@ -165,6 +190,16 @@ def _read_inner(plain: object) -> AbstractInferenceFunction:
     return _from_plain(plain, rows)
 
 
+def _layers_written(value: Any) -> Any:
+    """The layers of a flow, or how many there are of them."""
+    nested = isinstance(value, AbstractLayers)
+    return _to_plain("layers", value, LAYERS) if nested else _written("layers")(value)
+
+
+def _layers_read(plain: object) -> Any:
+    return _from_plain(plain, LAYERS) if isinstance(plain, dict) else _read("layers")(plain)
+
+
 def _read_offsets(plain: object) -> tuple[int, ...]:
     each: list[Any] = of_kind("offsets", plain, list)
     signs = [-1 if of_kind("offsets", one, int) < 0 else 1 for one in each]
@@ -173,21 +208,37 @@ def _read_offsets(plain: object) -> tuple[int, ...]:
 
 _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     "activation": _activation_name,
+    "components": _written("components"),
     "degree": _written("degree"),
     "depth": _written("depth"),
+    "given": lambda family: family_to_plain("locals_", family),
+    "globals_": int,
     "inner": function_to_plain,
+    "knots": int,
+    "layers": _layers_written,
     "offsets": list,
+    "rank": int,
+    "reach": float,
     "skip": bool,
     "start_sd": float,
+    "transformer": lambda value: _to_plain("transformer", value, TRANSFORMERS),
     "width": int,
 }
 _READ: Mapping[str, Callable[[object], Any]] = {
     "activation": _read_activation,
+    "components": _read("components"),
     "degree": _read("degree"),
     "depth": _read("depth"),
+    "given": family_from_plain,
+    "globals_": _read("globals_"),
     "inner": _read_inner,
+    "knots": _read("knots"),
+    "layers": _layers_read,
     "offsets": _read_offsets,
+    "rank": _read("rank"),
+    "reach": lambda plain: of_kind("reach", plain, float),
     "skip": lambda plain: of_kind("skip", plain, bool),
     "start_sd": lambda plain: of_kind("start_sd", plain, float),
+    "transformer": lambda plain: _from_plain(plain, TRANSFORMERS),
     "width": _read("width"),
 }

@@ -30,7 +30,7 @@ from amortis.export.plain_values import entry, of_kind, size, sizes, texts
 from amortis.fitting import Capacity, Fit, InheritedRebind, Trained
 from amortis.guide import Guide, SiteLayout, Standardizer
 from amortis.inference_functions import FunctionShape, SetNetwork
-from amortis.model import ArgumentForm, Inputs, Membership, Rebind, Series
+from amortis.model import ArgumentForm, Inputs, Locals, Membership, Rebind, Series
 from amortis.numerics import Groups
 from amortis.optimise import History, Status
 
@@ -46,7 +46,7 @@ class Contents:
         held: whether its globals come from other data.
         updated: whether q of an earlier fit was its prior; that is not in the archive.
         function: name of the model's function; None where the model was not one of NumPyro.
-        local: the name of the local plate or site that the user gave, if any.
+        local: what the user said of the locals, if anything.
         form: what the data looked like; None where the model was not one of NumPyro.
         by_rows: whether the model's arguments are sliced.
         capacity: the sizes of function that were tried.
@@ -57,7 +57,7 @@ class Contents:
     held: bool
     updated: bool
     function: str | None
-    local: str | None
+    local: str | Locals | None
     form: ArgumentForm | None
     by_rows: bool
     capacity: Capacity | None
@@ -86,7 +86,8 @@ def contents_of(fitted: Fit) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "held": fitted.held,
         "updated": updated,
         "function": None if known is None else _name(known.function),
-        "local": None if known is None else known.local,
+        "local": known.local if known is not None and isinstance(known.local, str) else None,
+        "no_locals": known is not None and isinstance(known.local, Locals),
         "form": None if known is None else form_to_plain(known.form),
         "by_rows": known is not None and known.by_rows,
         "capacity": capacity_to_plain(fitted.capacity),
@@ -149,12 +150,18 @@ def contents_from(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
         held=entry(plain, "held", bool),
         updated=entry(plain, "updated", bool),
         function=_optional_text("function", plain.get("function")),
-        local=_optional_text("local", plain.get("local")),
+        local=_local(plain),
         form=None if plain.get("form") is None else form_from_plain(plain["form"]),
         by_rows=entry(plain, "by_rows", bool),
         capacity=capacity_from_plain(plain.get("capacity")),
         data=entry(plain, "data", dict),
     )
+
+
+def _local(plain: Mapping[str, Any]) -> str | Locals | None:
+    if plain.get("no_locals") is True:
+        return Locals.NONE
+    return _optional_text("local", plain.get("local"))
 
 
 def _guide(
@@ -166,6 +173,7 @@ def _guide(
     theta, z = (_layout(name, plain.get(name)) for name in ("globals", "locals"))
     sizes_of = entry(plain, "shape", dict)
     wanted = [field.name for field in dataclasses.fields(FunctionShape)]
+    sizes_of = {"given": 0, **sizes_of}  # older archives have no such factors
     shape = FunctionShape(**{name: size(name, sizes_of.get(name)) for name in wanted})
     global_family = family_from_plain(plain.get("global_family"))
 

@@ -7,8 +7,8 @@ inference function (locals). What may not enter: models, data, row positions.
 from amortis.families.conditional import Conditional
 from amortis.families.diagonal import DiagonalNormal
 from amortis.families.flow import Flow
-from amortis.families.flow_layers import AutoregressiveLayers, CouplingLayers
-from amortis.families.flow_transformers import Affine, Spline
+from amortis.families.flow_layers import AbstractLayers, AutoregressiveLayers, CouplingLayers
+from amortis.families.flow_transformers import AbstractTransformer, Affine, Spline
 from amortis.families.framed import Framed
 from amortis.families.framed_mean import FramedMean
 from amortis.families.full_rank import FullRank, full_rank_parts, full_rank_raw
@@ -20,6 +20,8 @@ from amortis.families.point import Point
 __all__ = [
     "AbstractAffineFamily",
     "AbstractFamily",
+    "AbstractLayers",
+    "AbstractTransformer",
     "Affine",
     "AutoregressiveLayers",
     "Conditional",

@@ -57,8 +57,8 @@ class Mixture(AbstractAffineFamily):
 
     def start(self, dimension: int, log_sd: float) -> Float[Array, " raw"]:
         # Components that start alike stay alike: they stand around the mean, in units of the sd.
-        one = np.asarray(_GAUSSIAN.start(dimension, log_sd + float(np.log(_START_SD))))
-        raw = np.tile(one, (self.components, 1))
+        raw = np.zeros((self.components, _GAUSSIAN.raw_size(dimension)))
+        raw[:, dimension : 2 * dimension] = log_sd + np.log(_START_SD)
         around = np.random.default_rng(0).standard_normal((self.components, dimension))
         around -= around.mean(axis=0)
         raw[:, :dimension] += _START_SPREAD * np.exp(log_sd) * around

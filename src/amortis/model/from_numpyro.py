@@ -113,7 +113,7 @@ class Rebind(AbstractRebind):
             assert not isinstance(self.local, Locals)  # a verdict on locals says that there are
             model = bind_alike(arguments, self.local, self.verdict)
         elif self.by_rows and self.verdict is None and not isinstance(self.local, Locals):
-            model = _by_rows(arguments, self.local)
+            model = _by_rows_or_alone(arguments, self.local)
         else:
             model = _bound(arguments, self.local)
         return dataclasses.replace(model, rebind=self)
@@ -176,6 +176,14 @@ def _along(arguments: Arguments, axis: LocalAxis, found: ModelSites) -> LatentMo
             return _checked(_bind(arguments, axis, found, subsampled=True))
         except SlicingError:
             raise by_arguments from by_arguments.__cause__
+
+
+def _by_rows_or_alone(arguments: Arguments, local: str | None) -> LatentModel:
+    """The model by its rows; of a loaded fit it is not known whether they have latents."""
+    try:
+        return _by_rows(arguments, local)
+    except NoLocalPlateError:
+        return _bound(arguments, local)
 
 
 def _without_locals(arguments: Arguments, verdict: Verdict) -> LatentModel:
