@@ -91,12 +91,14 @@ def _line(name: str, who: str, found: dict[str, Any]) -> str:
     if "failure" in found:
         return f"{name:28} {who:16} failed: {found['failure'][:80]}"
     off, ratios = np.abs(found["mean_errors"]), np.asarray(found["sd_ratios"])
-    trust = "trust" if found["trusted"] else found["finding"]
-    return (
-        f"{name:28} {who:16} error {np.median(off):.3f}/{off.max():.3f}  "
-        f"sds {np.median(ratios):.2f} [{ratios.min():.2f}, {ratios.max():.2f}]  k {found['k']:.2f}  elbo {found['elbo']:.2f}  "
-        f"{found['cold']:.1f}/{found['warm']:.1f} s  {trust}"
+    parts = (
+        f"{name:28} {who:16} error {np.median(off):.3f}/{off.max():.3f}",
+        f"sds {np.median(ratios):.2f} [{ratios.min():.2f}, {ratios.max():.2f}]",
+        f"k {found['k']:.2f}  elbo {found['elbo']:.2f}",
+        f"{found['cold']:.1f}/{found['warm']:.1f} s",
+        "trust" if found["trusted"] else found["finding"],
     )
+    return "  ".join(parts)
 
 
 def main() -> None:

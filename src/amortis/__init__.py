@@ -53,6 +53,7 @@ from amortis.fitting import (
     log_likelihood,
     predict,
     refine,
+    resample,
     update,
 )
 from amortis.inference_functions import (
@@ -86,7 +87,6 @@ from amortis.report import report
 from amortis.structure import Coupling, Evidence, Input, Kind, Verdict
 
 __all__ = [
-    "MLP",
     "Affine",
     "AmortisError",
     "ArchiveError",
@@ -125,6 +125,7 @@ __all__ = [
     "LatentModel",
     "Locals",
     "LowRank",
+    "MLP",
     "Missing",
     "Mixture",
     "ModelError",
@@ -164,6 +165,7 @@ __all__ = [
     "predict",
     "refine",
     "report",
+    "resample",
     "save",
     "select_family",
     "stream",

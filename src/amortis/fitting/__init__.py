@@ -20,6 +20,7 @@ from amortis.fitting.pathfinder import Pathfinder
 from amortis.fitting.predict import log_likelihood, predict, require_few
 from amortis.fitting.record import Fit
 from amortis.fitting.refine import refine
+from amortis.fitting.resample import resample
 from amortis.fitting.row_optima import (
     optimal_rows,
     polished_rows,
@@ -60,6 +61,7 @@ __all__ = [
     "refine",
     "require_few",
     "require_function",
+    "resample",
     "row_blocks",
     "row_noise",
     "seed_of",

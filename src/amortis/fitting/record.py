@@ -22,6 +22,9 @@ from amortis.model import LatentModel
 from amortis.objectives import AbstractObjective, StickTheLanding, elbo_draws, first_draws
 from amortis.optimise import History, Status
 
+_RESPONSE_NUMBERS = 1_000_000
+"""Draws times rows times dimensions on which the Hessian of the ELBO is taken."""
+
 
 class Fit(eqx.Module):
     r"""A fitted $q(\theta)\prod_n q(z_n; f(x_n))$.
@@ -199,9 +202,13 @@ class Fit(eqx.Module):
 
     @property
     def fixed_draws(self) -> int:
-        """Fixed draws of expectations: those on which the fit ended, or those to start with."""
+        """Fixed draws of expectations: those on which the fit ended, or those to start with.
+
+        Fewer where rows are many: the errors of their own draws average.
+        """
         least = first_draws(self.guide, self.model.coupled)
-        return max(int(self.history.draws[-1]) // 4 * 4, least)
+        most = _RESPONSE_NUMBERS // self.arrays.numbers_per_draw
+        return max(min(int(self.history.draws[-1]), most) // 4 * 4, least)
 
     def __repr__(self) -> str:
         function = type(self.guide.inference).__name__
