@@ -72,9 +72,11 @@ def main() -> None:
         row = [_cell((ours[name] | theirs[name]).get(who)) for who in shown]
         print(f"| {name} | " + " | ".join(row) + " |")
     print()
-    print(
-        "| posterior | chosen | trusted | error median / largest | sds | k-hat | all tried, s | fit cold / warm, s | NUTS cold / warm, s |"
-    )
+    heads = (
+        "posterior", "chosen", "trusted", "error median / largest", "sds", "k-hat",
+        "all tried, s", "fit cold / warm, s", "NUTS cold / warm, s",
+    )  # fmt: skip
+    print("| " + " | ".join(heads) + " |")
     print("|---" * 9 + "|")
     met, broken = 0, 0
     for name in NAMES:
@@ -85,14 +87,21 @@ def main() -> None:
         median, worst, ratio = summary(found)
         met += median <= 0.1 and 0.9 <= ratio <= 1.1
         k = "exact" if found["k"] == -math.inf else f"{found['k']:.2f}"
-        nuts = theirs[name].get("nuts")
-        times = (
-            "–" if nuts is None else f"{_seconds(nuts['cold']):.1f} / {_seconds(nuts['warm']):.1f}"
+        nuts, times = theirs[name].get("nuts"), "–"
+        if nuts is not None:
+            times = f"{_seconds(nuts['cold']):.1f} / {_seconds(nuts['warm']):.1f}"
+        cells = (
+            name,
+            who,
+            "yes" if found["trusted"] else "no",
+            f"{median:.3f} / {worst:.3f}",
+            f"{ratio:.2f}",
+            k,
+            f"{seconds:.1f}",
+            f"{found['cold']:.1f} / {found['warm']:.2f}",
+            times,
         )
-        print(
-            f"| {name} | {who} | {'yes' if found['trusted'] else 'no'} | {median:.3f} / {worst:.3f} "
-            f"| {ratio:.2f} | {k} | {seconds:.1f} | {found['cold']:.1f} / {found['warm']:.2f} | {times} |"
-        )
+        print("| " + " | ".join(cells) + " |")
     for name in NAMES:
         for who, found in ours[name].items():
             if found.get("trusted") and np.abs(found["mean_errors"]).max() > 0.3:

@@ -87,6 +87,7 @@ from amortis.report import report
 from amortis.structure import Coupling, Evidence, Input, Kind, Verdict
 
 __all__ = [
+    "MLP",
     "Affine",
     "AmortisError",
     "ArchiveError",
@@ -125,7 +126,6 @@ __all__ = [
     "LatentModel",
     "Locals",
     "LowRank",
-    "MLP",
     "Missing",
     "Mixture",
     "ModelError",

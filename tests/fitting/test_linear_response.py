@@ -58,6 +58,11 @@ def mean_field(bound):
 
 
 @pytest.fixture(scope="module")
+def tied(bound):
+    return fit(bound, key=KEY, inference=Polynomial(1), locals_=Conditional(), optimiser=CLOSE)
+
+
+@pytest.fixture(scope="module")
 def covariance(exact):
     """Of (theta, z_1, ..., z_N)."""
     return np.linalg.inv(exact.posterior[1])
@@ -65,14 +70,20 @@ def covariance(exact):
 
 @pytest.mark.parametrize(
     ("function", "family"),
-    [(Polynomial(1), None), (Table(), None), (None, None), (Polynomial(1), FullRank())],
+    [
+        (Polynomial(1), None),
+        pytest.param(Table(), None, marks=pytest.mark.slow),
+        (None, None),
+        pytest.param(Polynomial(1), FullRank(), marks=pytest.mark.slow),
+    ],
     ids=["linear", "table", "default", "full rank"],
 )
 def test_locals_that_move_with_the_globals_are_exact(exact, bound, function, family):
     fitted = fit(bound, key=KEY, inference=function, globals_=family, locals_=Conditional())
     estimate = fitted.elbo(key=KEY, draws=512)
-    assert estimate.se < 1e-4  # log p - log q is the same everywhere
-    assert -1e-6 < exact.log_evidence - estimate.mean < 1e-3
+    # Where q is exact log p - log q is the same everywhere; 4 errors of the mean: 6e-5.
+    assert estimate.se < 1e-3
+    assert abs(exact.log_evidence - estimate.mean) < 1e-3 + 4 * estimate.se
     wanted = exact.sigma**2 / exact.v + exact.tau**2 / (N * exact.v)
     np.testing.assert_allclose(fitted.local_moments()[1] ** 2, wanted, rtol=0.01)
     mean, sd = fitted.global_moments()
@@ -80,9 +91,8 @@ def test_locals_that_move_with_the_globals_are_exact(exact, bound, function, fam
     np.testing.assert_allclose(mean, exact.theta[0], atol=0.01 * (exact.v / N) ** 0.5)
 
 
-def test_draws_of_locals_and_globals_are_correlated_as_in_the_posterior(exact, bound, covariance):
-    fitted = fit(bound, key=KEY, inference=Polynomial(1), locals_=Conditional(), optimiser=CLOSE)
-    posterior = fitted.posterior(key=KEY, draws=4000)
+def test_draws_of_locals_and_globals_are_correlated_as_in_the_posterior(tied, covariance):
+    posterior = tied.posterior(key=KEY, draws=4000)
     values = np.column_stack([posterior["theta"], posterior["z"][:, :3]])
     scale = np.sqrt(np.diag(covariance))[:4]
     found = np.cov(values.T) / np.outer(scale, scale)
@@ -122,10 +132,9 @@ def test_of_a_square_the_mean_responds_exactly_and_the_variance_as_q_has_it(exac
     np.testing.assert_allclose(found, 4 * mean**2 * exact.v / N + 2 * own**2, rtol=1e-3)
 
 
-def test_of_a_square_it_is_exact_where_q_is(exact, bound):
-    fitted = fit(bound, key=KEY, inference=Polynomial(1), locals_=Conditional(), optimiser=CLOSE)
+def test_of_a_square_it_is_exact_where_q_is(exact, tied):
     variance = exact.v / N
-    found = fitted.covariance(lambda values: values["theta"] ** 2)
+    found = tied.covariance(lambda values: values["theta"] ** 2)
     wanted = 4 * exact.theta[0] ** 2 * variance + 2 * variance**2
     np.testing.assert_allclose(found, wanted, rtol=2e-3)
 
@@ -139,6 +148,7 @@ def intercepts(y, t, group, groups):
         numpyro.sample("y", dist.Normal(b[0] + b[1] * t + z[group], 0.8), obs=y)
 
 
+@pytest.mark.slow
 def test_ragged_groups_with_known_variances_are_all_but_exact():
     generator = np.random.default_rng(4)
     sizes = [0, 1, 2, 9, 4, 0, 3, 1, 6, 2, 5, 7]
@@ -227,8 +237,3 @@ def test_families_whose_parameters_are_not_identified_are_refused():
     with pytest.raises(ArgumentError, match=r"factor is Flow, .*; expected") as caught:
         fitted.covariance()
     assert "\n" not in str(caught.value)
-
-
-def test_a_function_that_is_none_is_refused(mean_field):
-    with pytest.raises(ArgumentError, match=r"function is 'z'; expected a function"):
-        mean_field["F-VI"].covariance("z")

@@ -13,6 +13,8 @@ from amortis.cli.exit_codes import ExitCode
 from amortis.cli.output import prepare_folder
 from amortis.cli.progress import progress_display
 from amortis.cli.reproduce_bnn import BNN, Done, reproduce_bnn, require_images
+from amortis.cli.reproduce_gaussian_vi import GAUSSIAN_VI, reproduce_gaussian_vi
+from amortis.cli.reproduce_sir import SIR, reproduce_sir
 from amortis.experiments import reproduction
 from amortis.experiments.bnn.section import page_section
 from amortis.experiments.comparison import Setting
@@ -34,7 +36,9 @@ _MOST_SEEDS = 10_000
 
 
 def reproduce(
-    experiment: Annotated[str, typer.Argument(help=f"{', '.join(TASKS)}, {BNN}; or {ALL}.")],
+    experiment: Annotated[
+        str, typer.Argument(help=f"{', '.join((*TASKS, BNN, *GAUSSIAN_VI, SIR))}; or {ALL}.")
+    ],
     as_: Annotated[
         str | None,
         typer.Option(
@@ -73,6 +77,12 @@ def reproduce(
 ) -> int:
     """Run published experiments; a run that was interrupted goes on where it stopped."""
     _require_seeds(seeds, seed)
+    if experiment.strip().casefold() in GAUSSIAN_VI:
+        given = {"as": as_, "only": only, "seeds": seeds, "page": page, "data": data}
+        return reproduce_gaussian_vi(experiment, schedule, seed, out, given)
+    if experiment.strip().casefold() == SIR:
+        given = {"as": as_, "only": only, "page": page, "data": data}
+        return reproduce_sir(seeds, seed, out, given)
     if page is not None:
         prepare_folder(page.parent, "the folder of --page")
         prepare_folder(page.parent / "images", "the folder of the pictures of --page")
@@ -170,7 +180,7 @@ def _with_images(experiment: str, only: Sequence[str] | None) -> bool:
 def _wanted(
     experiment: str, as_: str | None, only: Sequence[str] | None
 ) -> list[tuple[str, Setting]]:
-    name = _choice("experiment", experiment, [*TASKS, BNN, ALL])
+    name = _choice("experiment", experiment, [*TASKS, BNN, *GAUSSIAN_VI, SIR, ALL])
     settings = {setting.value: setting for setting in Setting}
     setting = None if as_ is None else settings[_choice("--as", as_, settings)]
     if name != ALL:

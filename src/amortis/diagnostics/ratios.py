@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from amortis import numerics
 from amortis._types import RandomKey
-from amortis.diagnostics.pareto import TRUSTED, k_error, pareto_k
+from amortis.diagnostics.pareto import EXACT, TRUSTED, k_error, pareto_k
 from amortis.diagnostics.tail_draws import TailDraws, tail_draws, tail_k
 from amortis.diagnostics.weighted import Weighted, weighted_moments
 from amortis.diagnostics.weights import (
@@ -34,6 +34,9 @@ _GRID = {1: (41, 12.0), 2: (17, 5.6)}
 
 _INTEGRATED_NUMBERS = 30_000_000
 """Draws of the globals times rows times points of a rule that are spent on k-hat of the globals."""
+
+_EVEN_SD = 1e-3
+"""Sd of log weights, in nats, below which they are equal: their tail is that of rounding."""
 
 _MOST_INNER_NOISE = 0.05
 """Variance in nats² of the log evidence that the rules for the locals may add."""
@@ -86,6 +89,8 @@ def _of_joint(fitted: Fit, noise: Noise) -> Ratios:
         joint_log_weights(fitted.model, fitted.guide, fitted.variational, raw, noise), np.float64
     )
     k = float(pareto_k(weights)) if fitted.guide.global_family.is_density else math.nan
+    if np.isfinite(weights).all() and weights.std() < _EVEN_SD and not math.isnan(k):
+        k = EXACT
     # Where the largest weight is all that counts, the mean says nothing.
     evidence = _log_mean(weights) if k <= TRUSTED else None
     unknown = np.full(size, np.nan)

@@ -133,7 +133,8 @@ def _responding(fitted: Fit) -> Float[np.ndarray, " d"]:
     guide, model = fitted.guide, fitted.model
     unknown = np.full(guide.theta.dimension, np.nan)
     numbers = model.size * max(guide.z.dimension, 1) * fitted.fixed_draws
-    small = guide.theta.dimension <= _MOST_GLOBALS and numbers <= _MOST_NUMBERS
+    raw = guide.global_family.raw_size(guide.theta.dimension)
+    small = max(guide.theta.dimension, raw // 4) <= _MOST_GLOBALS and numbers <= _MOST_NUMBERS
     if not (small and fitted.maximises_elbo and guide.global_family.is_identified):
         return unknown
     try:

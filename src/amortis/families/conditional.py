@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from amortis import numerics
+from amortis._errors import ArgumentError
 from amortis._require import require_kind
 from amortis.families.diagonal import DiagonalNormal
 from amortis.families.interface import AbstractFamily
@@ -45,6 +46,11 @@ class Conditional(AbstractFamily):
 
     def __check_init__(self) -> None:
         require_kind("Conditional given", self.given, AbstractFamily, "amortis.DiagonalNormal()")
+        if isinstance(self.given, Conditional) or not self.given.is_identified:
+            raise ArgumentError(
+                f"Conditional given is {type(self.given).__name__}(); expected a normal of the "
+                f"locals: pass amortis.DiagonalNormal() or amortis.FullRank()"
+            )
 
     def for_globals(self, dimension: int) -> "Conditional":
         """The same for globals of so many dimensions."""

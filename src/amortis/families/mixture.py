@@ -23,6 +23,9 @@ class Mixture(AbstractAffineFamily):
     In the ELBO the components are summed over, $E_q[f] = \sum_k w_k E_k[f]$, so that gradients
     reach the weights; there is no closed form of the entropy, which is $-E_q[\log q]$ by draws.
 
+    Where the start, a mean-field fit, knows of one mode, the components share it: they bend around
+    what is skewed rather than finding modes that are far away.
+
     The noise of a draw chooses the component too: of $\Phi(\epsilon_1)$ the place among the
     cumulated weights says which, and the place within the component's share is uniform again.
 
@@ -65,7 +68,7 @@ class Mixture(AbstractAffineFamily):
         flat = np.concatenate([np.zeros(self.components), raw.ravel()])
         return jax.device_put(flat.astype(jnp.result_type(float)))
 
-    def of(self, weights: Float[Array, " k"], each: Float[Array, "k raw"]) -> Float[Array, " raw"]:
+    def of(self, weights: Float[Array, " k"], each: Float[Array, "k one"]) -> Float[Array, " raw"]:
         """Raw parameters of a mixture.
 
         Args:
@@ -145,7 +148,7 @@ class Mixture(AbstractAffineFamily):
         each = jax.vmap(lambda one: _GAUSSIAN.mapped(one, shift, root))(self._each(raw))
         return jnp.concatenate([raw[: self.components], each.ravel()])
 
-    def _each(self, raw: Float[Array, " raw"]) -> Float[Array, "k raw"]:
+    def _each(self, raw: Float[Array, " raw"]) -> Float[Array, "k one"]:
         return raw[self.components :].reshape(self.components, -1)
 
 

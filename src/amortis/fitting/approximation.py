@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float
 
 from amortis._errors import ArgumentError
@@ -67,9 +68,47 @@ def log_density_of(model: LatentModel, approximation: AbstractApproximation) -> 
             f"together, but {', '.join(model.locals_)} are local; expected a model of globals: "
             f"bind it with local=amortis.Locals.NONE, or choose a family such as FullRank()"
         )
-    layout = SiteLayout(model.globals_)
+    return LogJoint(model, SiteLayout(model.globals_))
 
-    def log_density(vector: Float[Array, " d"]) -> Float[Array, ""]:
-        return model.log_joint(layout.split(vector), model.zeros(model.size))
 
-    return log_density
+class LogJoint(eqx.Module):
+    """The log joint of globals alone; a pytree, so that what is compiled serves all data.
+
+    Attributes:
+        model: the model.
+        layout: where each site lies in the vector.
+    """
+
+    model: LatentModel
+    layout: SiteLayout
+
+    def __call__(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
+        """In nats, on the unconstrained scale."""
+        model = self.model
+        return model.log_joint(self.layout.split(vector), model.zeros(model.size))
+
+
+class Negated(eqx.Module):
+    """Minus a function, as something to minimise.
+
+    Attributes:
+        function: the function.
+    """
+
+    function: LogDensity
+
+    def __call__(self, vector: Float[Array, " d"]) -> Float[Array, ""]:
+        """Minus its value."""
+        return -self.function(vector)
+
+
+@eqx.filter_jit
+def value_at(function: LogDensity, vector: Float[Array, " d"]) -> Float[Array, ""]:
+    """A function's value, compiled once for all functions of a kind."""
+    return function(vector)
+
+
+@eqx.filter_jit
+def slopes_at(function: LogDensity, vectors: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """A function's gradients at several vectors, compiled once for all functions of a kind."""
+    return jax.vmap(jax.grad(function))(vectors)

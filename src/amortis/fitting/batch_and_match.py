@@ -1,7 +1,6 @@
 """`BatchAndMatch`: a normal whose scores match those of the posterior, in closed form steps."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -11,11 +10,18 @@ from amortis._errors import NonFiniteDensityError
 from amortis._require import require_count
 from amortis._types import RandomKey
 from amortis.families import FullRank
-from amortis.fitting.approximation import AbstractApproximation, Found, LogDensity
-from amortis.optimise import Status
+from amortis.fitting.approximation import (
+    AbstractApproximation,
+    Found,
+    LogDensity,
+    Negated,
+    slopes_at,
+)
+from amortis.fitting.laplace import finite_start
+from amortis.optimise import Status, minimised
 
 _SETTLED, _LOOKED, _AVERAGED = 0.02, 10, 0.5
-_START_SD = 0.1
+_START_SD, _CLIMB = 0.1, 200
 
 
 class BatchAndMatch(AbstractApproximation):
@@ -60,14 +66,18 @@ class BatchAndMatch(AbstractApproximation):
             NonFiniteDensityError: no score of a batch is finite.
         """
         size = max(2 * dimension, 32) if self.batch is None else self.batch
-        scores = eqx.filter_jit(jax.vmap(jax.grad(log_density)))
-        mean, covariance = np.zeros(dimension), _START_SD**2 * np.eye(dimension)
+        # Far from a sharp posterior the scores are so large that q shrinks before it has arrived.
+        begin = finite_start(log_density, dimension, key)
+        start = minimised(Negated(log_density), begin, _CLIMB)
+        mean, covariance = np.asarray(start, np.float64), _START_SD**2 * np.eye(dimension)
         trace: list[tuple[np.ndarray, np.ndarray]] = []
         for t in range(self.iterations):
             (noise,) = numerics.normals(numerics.forked(key, t), [(size, dimension)])
             root = np.linalg.cholesky(covariance)
             drawn = mean + np.asarray(noise, np.float64) @ root.T
-            slopes = np.asarray(scores(jnp.asarray(drawn, jnp.result_type(float))), np.float64)
+            slopes = np.asarray(
+                slopes_at(log_density, jnp.asarray(drawn, jnp.result_type(float))), np.float64
+            )
             usable = np.isfinite(slopes).all(axis=1)
             if not usable.any():
                 raise NonFiniteDensityError(

@@ -16,6 +16,7 @@ from amortis._require import (
     require_key,
     require_kind,
     require_positive,
+    shown,
 )
 from amortis._types import Parameters, RandomKey
 from amortis.families import AbstractFamily, DiagonalNormal
@@ -27,7 +28,11 @@ from amortis.fitting.record import Fit
 from amortis.fitting.relocate import unstuck
 from amortis.fitting.stages import Search, along_ridges, from_mean_field, mean_field_of
 from amortis.guide import Guide
-from amortis.inference_functions import AbstractInferenceFunction, as_inference_function
+from amortis.inference_functions import (
+    AbstractInferenceFunction,
+    Constant,
+    as_inference_function,
+)
 from amortis.model import LatentModel
 from amortis.objectives import (
     AbstractGradient,
@@ -123,7 +128,10 @@ def fit(
     require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
     _require_kinds(globals_, locals_, optimiser, gradient, objective, monitor)
     given = Choices(optimiser, gradient, monitor)
+    if not model.locals_:
+        _require_no_rows(inference, locals_, tolerance)
     if isinstance(globals_, AbstractApproximation):
+        _require_alone(globals_, optimiser, objective, restarts)
         return approximated(model, globals_, key)
     families = [DiagonalNormal() if family is None else family for family in (globals_, locals_)]
     fitted = _composed(model, _as_chosen(inference), families, objective, restarts, given, key)
@@ -191,6 +199,28 @@ def _require_numbers(restarts: int, tolerance: float | None, objective: object) 
         raise ArgumentError(
             "tolerance and objective are both given; expected one: the gap after steps of each "
             "row's own says nothing of the function's size"
+        )
+
+
+def _require_no_rows(
+    inference: object, locals_: AbstractFamily | None, tolerance: float | None
+) -> None:
+    """Refuse choices for rows that have no latents."""
+    given = {"inference": inference, "locals_": locals_, "tolerance": tolerance}
+    for name, value in given.items():
+        if value is not None and not isinstance(value, Constant | DiagonalNormal):
+            raise ArgumentError(
+                f"{name} is {shown(value)}, but the model has no local latents; expected choices "
+                f"for the globals only: leave {name} out"
+            )
+
+
+def _require_alone(approximation: object, *given: object) -> None:
+    """Refuse choices that an approximation, which does not maximise the ELBO, would ignore."""
+    if any(value not in (None, 1) for value in given):
+        raise ArgumentError(
+            f"globals_ is {type(approximation).__name__}(...), which finds q in its own way; "
+            f"expected no optimiser, objective or restarts beside it: leave them out"
         )
 
 

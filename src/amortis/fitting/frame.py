@@ -15,8 +15,9 @@ from jaxtyping import Array, Float
 from amortis._errors import NotAnOptimumError
 from amortis.families import Framed, FramedMean
 from amortis.fitting.draws import Fitted
-from amortis.fitting.linear_response import linear_response, of_globals
+from amortis.fitting.linear_response import response
 from amortis.fitting.record import Fit
+from amortis.fitting.responding import of_globals
 
 _MOST_GLOBALS = 500
 """Globals whose Hessian is taken for a frame; of more, the frame is diagonal."""
@@ -37,7 +38,7 @@ def unconstrained_covariance(fitted: Fit) -> Float[np.ndarray, "d d"]:
     Raises:
         NotAnOptimumError: the fit is at no optimum.
     """
-    return linear_response(fitted.arrays, fitted.fixed_draws, of_globals)
+    return response(fitted.arrays, fitted.fixed_draws, of_globals)
 
 
 def frame_of(fitted: Fit) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
@@ -62,7 +63,7 @@ def _responding(
     fitted: Fitted, draws: int, sd: Float[np.ndarray, " d"]
 ) -> Float[np.ndarray, "d d"]:
     try:
-        covariance = linear_response(fitted, draws, of_globals)
+        covariance = response(fitted, draws, of_globals)
         scaled = covariance / np.outer(sd, sd)
         usable = np.isfinite(scaled).all() and np.diagonal(scaled).max(initial=0.0) < _WIDEST**2
         return sd[:, None] * np.linalg.cholesky(scaled) if usable else np.diag(sd)
@@ -79,8 +80,9 @@ def has_ridges(fitted: Fit, root: Float[Array, "d d"]) -> bool:
         root: of the covariance of its globals; see `frame_of`.
     """
     _, sd = fitted.global_moments()
-    scaled = np.asarray(root, np.float64) / np.asarray(sd, np.float64)[:, None]
-    return bool(np.linalg.norm(scaled, 2) > _RIDGE)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = np.asarray(root, np.float64) / np.asarray(sd, np.float64)[:, None]
+    return bool(np.isfinite(scaled).all() and np.linalg.norm(scaled, 2) > _RIDGE)
 
 
 def unframed(fitted: Fit) -> Fit:

@@ -11,7 +11,13 @@ from amortis._errors import NonFiniteDensityError, NotAnOptimumError
 from amortis._require import require_count
 from amortis._types import RandomKey
 from amortis.families import FullRank
-from amortis.fitting.approximation import AbstractApproximation, Found, LogDensity
+from amortis.fitting.approximation import (
+    AbstractApproximation,
+    Found,
+    LogDensity,
+    Negated,
+    value_at,
+)
 from amortis.optimise import Status, minimised
 
 _TRIED, _NEWTON, _SETTLED = 10, 30, 1e-4
@@ -51,20 +57,29 @@ class Laplace(AbstractApproximation):
             NonFiniteDensityError: none has.
             NotAnOptimumError: the log density does not curve down in every direction at its mode.
         """
-        start = _finite_start(log_density, dimension, key)
-        point = minimised(lambda u: -log_density(u), start, self.evaluations)
+        start = finite_start(log_density, dimension, key)
+        point = minimised(Negated(log_density), start, self.evaluations)
         mode, root, decrement = _settled(log_density, point)
         status = Status.CONVERGED if decrement < _SETTLED else Status.ITERATIONS_EXHAUSTED
         family = FullRank()
         return Found(family, family.gaussian(mode, root), status, self.evaluations)
 
 
-def _finite_start(log_density: LogDensity, dimension: int, key: RandomKey) -> Float[Array, " d"]:
-    evaluate = eqx.filter_jit(log_density)
+def finite_start(log_density: LogDensity, dimension: int, key: RandomKey) -> Float[Array, " d"]:
+    """A vector around zero at which the log density is finite.
+
+    Args:
+        log_density: in nats.
+        dimension: length of the vector.
+        key: random key.
+
+    Raises:
+        NonFiniteDensityError: none of ten has.
+    """
     for i in range(_TRIED):
         (noise,) = numerics.normals(numerics.forked(key, i), [(dimension,)])
         start = numerics.on_device((0.1 + 0.1 * i) * noise)
-        if np.isfinite(float(evaluate(start))):
+        if np.isfinite(float(value_at(log_density, start))):
             return start
     raise NonFiniteDensityError(
         f"the log density is not finite at any of {_TRIED} starts around unconstrained zero; "
@@ -72,23 +87,25 @@ def _finite_start(log_density: LogDensity, dimension: int, key: RandomKey) -> Fl
     )
 
 
+@eqx.filter_jit
+def _look(log_density: LogDensity, u: Float[Array, " d"]) -> tuple[Array, Array, Array]:
+    """Value, slope and Hessian."""
+    slope = jax.grad(log_density)
+    along = lambda e: jax.jvp(slope, (u,), (e,))[1]  # noqa: E731
+    eye = jnp.eye(u.shape[0], dtype=u.dtype)
+    return log_density(u), slope(u), jax.lax.map(along, eye)
+
+
 def _settled(
     log_density: LogDensity, point: Float[Array, " d"]
 ) -> tuple[Float[Array, " d"], Float[Array, "d d"], float]:
     """Damped Newton steps, in double precision on the host, to the mode and its root."""
-
-    @eqx.filter_jit
-    def look(u: Float[Array, " d"]) -> tuple[Array, Array, Array]:
-        slope = jax.grad(log_density)
-        along = lambda e: jax.jvp(slope, (u,), (e,))[1]  # noqa: E731
-        eye = jnp.eye(u.shape[0], dtype=u.dtype)
-        return log_density(u), slope(u), jax.lax.map(along, eye)
-
-    value = eqx.filter_jit(log_density)
     current = np.asarray(point, np.float64)
     root, decrement = np.eye(len(current)), np.inf
     for _ in range(_NEWTON):
-        here, slope, hessian = (np.asarray(v, np.float64) for v in look(_like(current, point)))
+        here, slope, hessian = (
+            np.asarray(v, np.float64) for v in _look(log_density, _like(current, point))
+        )
         root = _inverse_root(-0.5 * (hessian + hessian.T))
         step = root @ (root.T @ slope)
         decrement = float(slope @ step)
@@ -96,12 +113,13 @@ def _settled(
             break
         length = 1.0
         while length > 1e-4:
-            tried = float(value(_like(current + length * step, point)))
+            tried = float(value_at(log_density, _like(current + length * step, point)))
             if np.isfinite(tried) and tried >= float(here):
                 break
             length /= 2.0
         else:
-            break  # rounding: no step is better
+            decrement = 0.0  # rounding: no step is better
+            break
         current = current + length * step
     return _like(current, point), _like(_lower(root), point), decrement**0.5
 

@@ -27,10 +27,12 @@ class Pathfinder(AbstractApproximation):
 
     Attributes:
         paths: number of paths, at least one.
-        draws: draws from the normal of each path, which BlackJAX takes for its ELBOs too.
+        draws: draws from the normal of each path.
         history: steps that L-BFGS remembers.
         iterations: most iterations of L-BFGS.
         tolerance: relative change of the log density at which L-BFGS stops.
+        elbo_draws: draws for the ELBO at each point of a path, which is most of the cost; by
+            default as many as `draws`, the only choice that BlackJAX's own multi-path knows.
 
     Raises:
         ArgumentError: a number below one, or a tolerance that is not positive.
@@ -41,14 +43,17 @@ class Pathfinder(AbstractApproximation):
     """
 
     paths: int = eqx.field(static=True, default=PATHS)
-    draws: int = eqx.field(static=True, default=200)
+    draws: int = eqx.field(static=True, default=100)
     history: int = eqx.field(static=True, default=6)
-    iterations: int = eqx.field(static=True, default=100)
+    iterations: int = eqx.field(static=True, default=50)
     tolerance: float = eqx.field(static=True, default=1e-8)
+    elbo_draws: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
         for name in ("paths", "draws", "history", "iterations"):
             require_count("Pathfinder", name, getattr(self, name))
+        if self.elbo_draws is not None:
+            require_count("Pathfinder", "elbo_draws", self.elbo_draws)
         require_positive("Pathfinder", "tolerance", self.tolerance)
 
     def find(self, log_density: LogDensity, dimension: int, *, key: RandomKey) -> Found:
@@ -69,11 +74,11 @@ class Pathfinder(AbstractApproximation):
         start_key, path_key = jax.random.split(key)
         starts = random_starts(start_key, self.paths, dimension)
         found = pathfinder(
-            jax.jit(log_density),
+            jax.jit(lambda vector: log_density(vector)),
             starts if self.paths > 1 else starts[0],
             path_key,
             draws=self.draws,
-            elbo_draws=self.draws,
+            elbo_draws=self.draws if self.elbo_draws is None else self.elbo_draws,
             history=self.history,
             most_iterations=self.iterations,
             tolerance=self.tolerance,

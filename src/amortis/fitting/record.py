@@ -15,8 +15,9 @@ from amortis._types import Parameters, RandomKey
 from amortis.fitting.capacity_record import Capacity
 from amortis.fitting.draws import BLOCK_NUMBERS, Fitted, constrained, independent, over_draws
 from amortis.fitting.estimate import Estimate
-from amortis.fitting.linear_response import linear_response, of_constrained
+from amortis.fitting.linear_response import response
 from amortis.fitting.moments import local_moments_of, moments_of
+from amortis.fitting.responding import of_constrained
 from amortis.guide import Guide
 from amortis.model import LatentModel
 from amortis.objectives import AbstractObjective, StickTheLanding, elbo_draws, first_draws
@@ -78,7 +79,8 @@ class Fit(eqx.Module):
         """
         every = self.elbo_pairs(key=key, draws=draws)
         pairs = len(every)
-        se = float(every.std(ddof=1) / math.sqrt(pairs)) if pairs > 1 else math.nan
+        with np.errstate(invalid="ignore"):  # where the density is zero at some draws
+            se = float(every.std(ddof=1) / math.sqrt(pairs)) if pairs > 1 else math.nan
         return Estimate(float(every.mean()), se)
 
     def elbo_pairs(self, *, key: RandomKey, draws: int = 64) -> Float[np.ndarray, " pairs"]:
@@ -159,8 +161,8 @@ class Fit(eqx.Module):
 
         $\nabla E_q[f]\, H^{-1}\,\nabla E_q[f]^\top$ with H the Hessian of minus the ELBO: how the
         means answer when the log joint is tilted by f, which of the exact posterior is the
-        covariance of f. Exact for Gaussian posteriors, whatever q leaves out: the honest sds of a
-        mean-field fit are the roots of the diagonal.
+        covariance of f. Exact for linear functions under Gaussian posteriors, whatever q leaves
+        out: the honest sds of a mean-field fit are the roots of the diagonal.
 
         Args:
             function: maps the values of one draw, constrained, by site (deterministic sites too) to
@@ -193,7 +195,7 @@ class Fit(eqx.Module):
         """
         if function is not None:
             require_callable("function", function)
-        return linear_response(self.arrays, self.fixed_draws, of_constrained(self.arrays, function))
+        return response(self.arrays, self.fixed_draws, of_constrained(self.arrays, function))
 
     @property
     def maximises_elbo(self) -> bool:

@@ -74,6 +74,11 @@ def refine(
     require_key(key)
     if monitor is not None:
         require_callable("monitor", monitor)
+    if not fitted.model.locals_:
+        raise ArgumentError(
+            "refine got a fit of a model without local latents; expected rows to refine: try "
+            "another factor of the globals, as amortis.select_family(model, key=key) does"
+        )
     chosen = None if rows is None else _positions(fitted, rows)
     noise_key, compare_key = jax.random.split(key)
     table = table_at(fitted)

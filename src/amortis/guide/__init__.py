@@ -4,8 +4,9 @@ Knows families, inference functions and the shapes of a model; never a log densi
 objective or an optimiser.
 """
 
-from amortis.guide.guide import Guide, Noise
+from amortis.guide.guide import Guide
 from amortis.guide.layout import SiteLayout
+from amortis.guide.noise import Noise
 from amortis.guide.standardizer import Standardizer
 
 __all__ = ["Guide", "Noise", "SiteLayout", "Standardizer"]

@@ -7,13 +7,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
 
 from amortis import numerics
-from amortis._errors import ArgumentError
 from amortis._types import Parameters, RandomKey, RowIndex
-from amortis.families import AbstractFamily, Conditional
+from amortis.families import AbstractFamily, Conditional, Framed
 from amortis.guide.layout import SiteLayout
+from amortis.guide.noise import Noise
+from amortis.guide.roles import require_roles
 from amortis.guide.standardizer import Standardizer
 from amortis.inference_functions import AbstractInferenceFunction, Constant, FunctionShape, take
 from amortis.model import Inputs, LatentModel
@@ -24,26 +25,6 @@ multiply, and the nudge as a whole is to stay a nudge."""
 
 _GLOBAL_START_SD = 0.1
 """Globals are sharp where there are many rows; starting wide would swamp the first gradients."""
-
-
-class Noise(eqx.Module):
-    """Standard normal noise for one draw, or with a leading axis for several.
-
-    Attributes:
-        theta: noise of the globals, shape (..., d_theta).
-        z: noise of the locals, shape (..., rows, d_z), or (..., 1, d_z) where all rows share it.
-        weight: weight of each draw in an expectation, shape (...); all weights sum to one.
-    """
-
-    theta: Float[ArrayLike, "*draws d_theta"]
-    z: Float[ArrayLike, "*draws rows d_z"]
-    weight: Float[ArrayLike, "*draws"]
-
-    @classmethod
-    def equal(cls, theta: Array, z: Array) -> "Noise":
-        """Draws of equal weight, one per entry of the first axis."""
-        draws = theta.shape[0]
-        return cls(theta, z, jnp.full(draws, 1.0 / draws, theta.dtype))
 
 
 class Guide(eqx.Module):
@@ -200,6 +181,7 @@ class Guide(eqx.Module):
     def tying(self) -> str:
         """The choice that ties globals to each other, or locals to them, as a message shows it."""
         tied = self.global_family if not self.global_family.is_factorized else self.local_family
+        tied = tied.inner if isinstance(tied, Framed) else tied
         return f"{type(tied).__name__}()"
 
     @property
@@ -292,11 +274,7 @@ class Guide(eqx.Module):
         Raises:
             ArgumentError: the local family has no density.
         """
-        if not local_family.is_density:
-            raise ArgumentError(
-                f"locals_ is {type(local_family).__name__}(); expected a family with a density for "
-                f"local latents, such as DiagonalNormal(): use point estimates for globals_ only"
-            )
+        require_roles(global_family, local_family)
         theta, z = SiteLayout(model.globals_), SiteLayout(model.locals_)
         if isinstance(local_family, Conditional):
             local_family = local_family.for_globals(theta.dimension)

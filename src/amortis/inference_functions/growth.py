@@ -124,7 +124,8 @@ def _wider_set_network(
     width = 2 * function.width if function.width else _FIRST_SET_WIDTH
     larger = SetNetwork(width)
     fresh, parameters = _on_host(larger.init(key, shape)), _on_host(parameters)
-    potentials = {name: parameters[name] for name in ("group", "row")}
+    kept = ("group", "row", "shift")
+    potentials = {name: parameters[name] for name in kept if name in parameters}
     if not function.width:
         last = np.zeros_like(fresh["last"])
         return Grown(larger, numerics.on_device({**fresh, **potentials, "last": last}))

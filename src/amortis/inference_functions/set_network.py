@@ -31,7 +31,7 @@ class SetNetwork(AbstractInferenceFunction):
     r"""Every row of a group contributes a Gaussian potential; a network corrects the rest.
 
     $\Lambda_n = \Lambda_0(w_n) + \sum_{i \in g_n} L(x_i) L(x_i)^\top$, $\eta_n = \Lambda_0(w_n)
-    m_0(w_n) + \sum_{i \in g_n} L(x_i) a(x_i)$, means $\Lambda_n^{-1} \eta_n$ and sds
+    m_0(w_n) + \sum_{i \in g_n} L(x_i) a(x_i)$, means $d(w_n) + \Lambda_n^{-1} \eta_n$ and sds
     $(\Lambda_n)_{kk}^{-1/2}$, the factorized optimum of that Gaussian, plus a perceptron of the
     pooled group. With linear L, a and $m_0$ the first part is optimal for every conjugate Gaussian
     group, random slopes included, whatever its size, none included; the order of rows cannot
@@ -97,8 +97,15 @@ class SetNetwork(AbstractInferenceFunction):
             bias = np.repeat([0.0, _FIRST_LOG_PRECISION], numbers).astype(jnp.result_type(float))
         of_row = bias.shape[0]
         parameters["row"] = _linear(key, shape.members, of_row) | {"bias": bias}
+        # What is added to every datum of a group, as by a covariate of the group, moves the mean
+        # however many data there are: no potential can say that.
+        parameters["shift"] = _linear(key, shape.columns, numbers)
         if shape.given:
-            tilts = (("row", shape.members, of_row), ("group", shape.columns, 2 * numbers))
+            tilts = (
+                ("row", shape.members, of_row),
+                ("group", shape.columns, 2 * numbers),
+                ("shift", shape.columns, numbers),
+            )
             for name, inputs, outputs in tilts:
                 parameters[name]["tilt"] = numerics.zeros(key, shape.given, inputs + 1, outputs)
         if self.width == 0:
@@ -144,6 +151,9 @@ class SetNetwork(AbstractInferenceFunction):
             outputs = _correlated(of_row, of_group, directions, context.entries, units)
         else:
             outputs = _independent(of_row, of_group, context.entries, units)
+        if "shift" in parameters:  # older archives have none
+            shift = _apply(parameters["shift"], context.rows)
+            outputs = outputs.at[:, : shift.shape[1]].add(shift)
         if features is None:
             return outputs
         ones = jnp.ones((features.shape[0], 1), features.dtype)
@@ -158,7 +168,7 @@ class SetNetwork(AbstractInferenceFunction):
 def _tilted(parameters: Parameters, t: Float[Array, " given"]) -> dict[str, Any]:
     """The potentials' layers at some globals."""
     found: dict[str, Any] = {}
-    for name in ("row", "group"):
+    for name in ("row", "group", "shift"):
         layer = parameters[name]
         moved = jnp.einsum("k,kio->io", t, layer["tilt"])
         weight, bias = layer["weight"] + moved[:-1], layer["bias"] + moved[-1]

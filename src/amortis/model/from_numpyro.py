@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from amortis._errors import (
+    ArgumentError,
     ModelRaisedError,
     NoLocalPlateError,
     NoObservationError,
@@ -14,7 +15,7 @@ from amortis._errors import (
     StepwiseLatentsError,
     UnequalLengthsError,
 )
-from amortis._require import require_callable
+from amortis._require import require_callable, shown
 from amortis.model.argument_form import ArgumentForm
 from amortis.model.arguments import Arguments, flatten_arguments, read_arguments
 from amortis.model.bind_alike import bind_alike
@@ -127,6 +128,11 @@ class Rebind(AbstractRebind):
 
 
 def _bound(arguments: Arguments, local: str | Locals | None) -> LatentModel:
+    if isinstance(local, type):
+        raise ArgumentError(
+            f"local is {shown(local)}; expected the name of a plate or site, or Locals.NONE to "
+            f"take every latent as a global: pass one of these"
+        )
     if isinstance(local, Locals):
         return _without_locals(arguments, Verdict.no_locals(local.value))
     try:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from amortis.optimise.lbfgs import lbfgs_init, lbfgs_step
 
@@ -19,16 +20,19 @@ def minimised(
     """The point that a number of evaluations lead to.
 
     Args:
-        function: what to minimise, with a gradient.
+        function: what to minimise, with a gradient; compiled once if it is a pytree.
         start: where to start.
         evaluations: how many values and gradients to take.
     """
+    return _run(function, start, jnp.asarray(evaluations))
+
+
+@eqx.filter_jit
+def _run(
+    function: Callable[[Float[Array, " p"]], Float[Array, ""]],
+    start: Float[Array, " p"],
+    evaluations: Int[Array, ""],
+) -> Float[Array, " p"]:
     evaluate = jax.value_and_grad(function)
-
-    @eqx.filter_jit
-    def run(point: Float[Array, " p"]) -> Float[Array, " p"]:
-        first = lbfgs_init(point, _MEMORY)
-        step = lambda _, state: lbfgs_step(state, evaluate)  # noqa: E731
-        return jax.lax.fori_loop(0, evaluations, step, first).point
-
-    return run(start)
+    step = lambda _, state: lbfgs_step(state, evaluate)  # noqa: E731
+    return jax.lax.fori_loop(0, evaluations, step, lbfgs_init(start, _MEMORY)).point

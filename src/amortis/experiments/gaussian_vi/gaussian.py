@@ -2,6 +2,7 @@ r"""A Gaussian posterior of any condition, and what the best factorized Gaussian
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +85,7 @@ class Gaussian:
         constant = self._half_log_det - 0.5 * self.dimension * math.log(2 * math.pi)
         root, mean = (jnp.asarray(v, jnp.result_type(float)) for v in (self.root, self.mean))
 
-        def log_density(theta: dict[str, Array]) -> Array:
+        def log_density(theta: Mapping[str, Array]) -> Array:
             return constant - 0.5 * jnp.sum(jnp.square(root @ (theta["u"] - mean)))
 
         return amortis.from_density(

@@ -102,7 +102,7 @@ def _best(x: Float[np.ndarray, "n d"], signs: Float[np.ndarray, " n"]) -> float:
                 width = jnp.sqrt(jnp.square(x) @ squares)
                 likelihood = -jax.nn.softplus(-(signs * (x @ mean) + width * nodes[:, None]))
                 prior = -0.5 * jnp.sum(jnp.square(mean) + squares) / _PRIOR_SD**2
-                elbo = weights @ jnp.sum(likelihood, axis=1) + prior + jnp.sum(log_sds)
+                elbo = jnp.dot(weights, jnp.sum(likelihood, axis=1)) + prior + jnp.sum(log_sds)
                 return -elbo - _ENTROPY
 
             return jax.value_and_grad(loss)(point)

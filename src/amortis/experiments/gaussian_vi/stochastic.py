@@ -74,9 +74,15 @@ class Trace:
 
     @property
     def ending(self) -> float:
-        """Geometric mean of the last gaps, in nats; infinite if it diverged."""
+        """The last gap of a run that ended by itself, in nats, and else the last ones' mean.
+
+        Of runs that are cut off the geometric mean of a few looks, which scatter; infinite if it
+        diverged.
+        """
         if self.status == amortis.Status.DIVERGED.name or not self.gaps:
             return math.inf
+        if self.status == amortis.Status.CONVERGED.name:
+            return self.gaps[-1]
         return float(np.exp(np.log(self.gaps[-_ENDING:]).mean()))
 
     @property
@@ -191,13 +197,17 @@ def _traced(
     """One run, looked at by a monitor whose own time does not count."""
     always = isinstance(method, amortis.FixedDraws)  # its blocks are few
     watch = _Watch(problem, like, None if always else marks(_LOOKED, budget, _LOOKS))
-    fit = amortis.fit(
-        problem.model,
-        key=key,
-        globals_=amortis.DiagonalNormal(),
-        optimiser=method,
-        monitor=watch,
-    )
+    try:
+        fit = amortis.fit(
+            problem.model,
+            key=key,
+            globals_=amortis.DiagonalNormal(),
+            optimiser=method,
+            monitor=watch,
+        )
+    except np.linalg.LinAlgError:
+        # Steps so long that an sd is zero: what looks for ridges after the run cannot divide by it.
+        return watch.trace(amortis.Status.DIVERGED.name)
     return watch.trace(fit.status.name)
 
 
@@ -223,7 +233,9 @@ class _Watch:
         if self._always or (self._left and self._evaluations >= self._left[0]):
             self._left = [mark for mark in self._left if mark > self._evaluations]
             mean, sds = moments(dataclasses.replace(self._like, variational=parameters()))
-            gap = max(self._problem.gap(mean, sds), _LEAST_GAP)
+            with np.errstate(all="ignore"):  # steps that are too long leave what has a finite KL
+                gap = self._problem.gap(mean, sds)
+            gap = max(gap, _LEAST_GAP) if math.isfinite(gap) else math.inf
             self._found.append((self._evaluations, now - self._since, gap))
             self._since += time.perf_counter() - now
 

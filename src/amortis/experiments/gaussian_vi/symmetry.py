@@ -29,7 +29,7 @@ LIBRARY = "Gaussian, amortis.fit"
 _STARTS = (-2.0, 0.7)
 """Away from the mean of the target, in its sds."""
 
-_FIXED_DRAWS, _ELBO_DRAWS, _CORRELATION_DRAWS = 1024, 4096, 100_000
+_FIXED_DRAWS, _ELBO_DRAWS, _CORRELATION_DRAWS = 1024, 65_536, 100_000
 """Fixed draws are many, since optima are compared here and not what few draws make of them."""
 
 

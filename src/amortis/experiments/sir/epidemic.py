@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from amortis.experiments.sir.data import BOYS, DAYS, INFECTED
 from amortis.experiments.sir.diffrax_import import diffrax_module
 
-TOLERANCE, MOST_STEPS = 1e-6, 400
+TOLERANCE, MOST_STEPS = 1e-6, 200
 """Relative and absolute tolerance of the logarithms; steps after which the solver gives up."""
 
 LARGEST = 20.0

@@ -9,6 +9,9 @@ from typing import Any
 from amortis.data import replacing
 from amortis.experiments.sir.quantities import Summaries
 
+Lines = tuple[tuple[float, ...], ...]
+"""Curves, as plain numbers."""
+
 
 @dataclasses.dataclass(frozen=True)
 class FamilyResult:
@@ -87,6 +90,21 @@ class NutsResult:
 
 
 @dataclasses.dataclass(frozen=True)
+class Drawn:
+    """What the figures show.
+
+    Attributes:
+        bands: by family, the 5, 50 and 95 % quantiles of replicated counts by day.
+        axes: nodes of log γ, log β and log φ⁻¹.
+        densities: by family, and of the exact posterior, marginal densities at these nodes.
+    """
+
+    bands: dict[str, Lines]
+    axes: Lines
+    densities: dict[str, Lines]
+
+
+@dataclasses.dataclass(frozen=True)
 class SirResult:
     """All of it.
 
@@ -96,7 +114,7 @@ class SirResult:
         families: one result each.
         nuts: NUTS.
         seeds: mean-field fits.
-        curves: predictive quantiles by family: name to (5 %, 50 %, 95 %) by day.
+        drawn: what the figures show.
     """
 
     exact: Summaries
@@ -104,7 +122,7 @@ class SirResult:
     families: tuple[FamilyResult, ...]
     nuts: NutsResult
     seeds: tuple[SeedResult, ...]
-    curves: dict[str, tuple[tuple[float, ...], ...]]
+    drawn: Drawn
 
     def family(self, name: str) -> FamilyResult:
         """The result of a family by its name."""
