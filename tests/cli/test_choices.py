@@ -44,7 +44,7 @@ def test_text_becomes_the_object(parse, text, choice) -> None:
         (parse_inference, "constant:1", "with whole numbers"),
         (parse_inference, "mlp:16", r"mlp\[:WIDTHxDEPTH\], with whole numbers"),
         (parse_inference, "mlp:0x2", "width is 0"),
-        (parse_globals, "dots", "--globals is 'dots'; expected diagonal or point"),
+        (parse_globals, "dots", "--globals is 'dots'; expected diagonal, point, full-rank"),
         (parse_optimiser, "fixd", "--optimiser is 'fixd'; .*did you mean 'fixed'"),
         (parse_optimiser, "fixed:0", "draws is 0"),
         (parse_optimiser, "fresh:-1", "batch is -1"),

@@ -22,12 +22,6 @@ def two_arrays(x, y):
         numpyro.sample("y", dist.Normal(z * y, 1.0), obs=y)
 
 
-def no_local_plate(x):
-    theta = numpyro.sample("theta", dist.Normal(0.0, 10.0))
-    with numpyro.plate("rows", x.shape[0]):
-        numpyro.sample("x", dist.Normal(theta, 1.0), obs=x)
-
-
 def discrete(x):
     with numpyro.plate("rows", x.shape[0]):
         k = numpyro.sample("k", dist.Bernoulli(0.5))

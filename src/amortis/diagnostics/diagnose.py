@@ -14,7 +14,7 @@ from amortis.diagnostics.collapse import collapse_of
 from amortis.diagnostics.diagnosis import Diagnosis
 from amortis.diagnostics.finding import Finding, WorstRow
 from amortis.diagnostics.held_out import HeldOut, held_out_by, require_held_out
-from amortis.diagnostics.pareto import EXACT, TRUSTED, USABLE, k_error
+from amortis.diagnostics.pareto import EXACT, TRUSTED, k_error
 from amortis.diagnostics.ratios import (
     RATIO_DRAWS,
     Ratios,
@@ -33,8 +33,6 @@ _SHARE = 0.01
 """Share of data with k-hat above 0.7 from which the factors count as too narrow."""
 
 _GLOBAL_DRAWS = 1000
-_EVEN = 0.05
-"""Variance of log weights, in nats squared, up to which heavy tails of theirs are negligible."""
 
 
 def diagnose(
@@ -228,8 +226,7 @@ def _is_close(ratios: Ratios, spread: Spread | None) -> bool:
     """
     if spread is not None and (spread.understated or spread.shifted):
         return False
-    even = ratios.weighted is not None and ratios.weighted.variance <= _EVEN
-    return ratios.global_k <= TRUSTED or (even and ratios.global_k <= USABLE)
+    return ratios.global_k <= TRUSTED or (ratios.weighted is not None and ratios.weighted.even)
 
 
 def _surely_above(k: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from amortis._types import RandomKey
 from amortis.diagnostics.diagnose import diagnose
 from amortis.diagnostics.diagnosis import Diagnosis
 from amortis.diagnostics.finding import Finding
+from amortis.diagnostics.weighted import EVEN
 from amortis.families import AbstractFamily, Conditional, DiagonalNormal, Flow, FullRank
 from amortis.fitting import AbstractApproximation, Fit, fit
 from amortis.model import LatentModel
@@ -206,11 +207,7 @@ def _is_enough(candidate: Candidate) -> bool:
     diagnosis = candidate.diagnosis
     if diagnosis is None or not diagnosis.trusted:
         return False
-    return diagnosis.finding is Finding.EXACT or diagnosis.weight_variance <= _EVEN_ENOUGH
-
-
-_EVEN_ENOUGH = 0.05
-"""Variance of the log weights in nats squared: q is some hundredths of a nat from the posterior."""
+    return diagnosis.finding is Finding.EXACT or diagnosis.weight_variance <= EVEN
 
 
 def _line(candidate: Candidate, width: int) -> str:

@@ -123,7 +123,7 @@ def spread_of(fitted: Fit, weighted: Weighted | None, k: float) -> Spread | None
     means, sds = (np.asarray(part, np.float64) for part in fitted.global_moments())
     unknown = np.full(len(names), np.nan)
     found = (unknown, unknown, unknown)
-    if weighted is not None and k <= TRUSTED:
+    if weighted is not None and (k <= TRUSTED or weighted.even):
         found = (weighted.means, weighted.errors, weighted.sds)
     return Spread(names, means, sds, _responding(fitted), *found)
 

@@ -6,6 +6,9 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+EVEN = 0.05
+"""Variance of log weights, in nats squared: q is some hundredths of a nat from the posterior."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Weighted:
@@ -25,6 +28,11 @@ class Weighted:
     sds: Float[np.ndarray, " d"]
     effective: float
     variance: float
+
+    @property
+    def even(self) -> bool:
+        """Whether the log weights vary so little that heavy tails of theirs are negligible."""
+        return self.variance <= EVEN
 
 
 def weighted_moments(

@@ -89,6 +89,11 @@ def bind(
         model = from_numpyro(as_whole(function, args, kwargs), *args, local=local, **kwargs)
     except NoLocalPlateError as error:
         raise NoLocalPlateError(f"{error}; without locals use NumPyro's AutoNormal") from error
+    if not model.locals_:
+        raise NoLocalPlateError(
+            f"no latent has one entry per row: latent sites {list(model.globals_)}; without locals "
+            f"use NumPyro's AutoNormal, or amortis.fit"
+        )
     model, inference = with_inference(model, inference)
     guide = Guide.for_model(model, inference, global_family, DiagonalNormal())
     return Bound(model, guide, unit_axes(model), {}, (args, kwargs))
