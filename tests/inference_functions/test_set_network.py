@@ -30,6 +30,7 @@ def test_potentials_are_those_of_a_loop(key, x64):
     function, parts, parameters = made(0, key)
     outputs = np.asarray(function(parameters, function.context(parts), None))
     group, row = ({k: np.asarray(v) for k, v in parameters[n].items()} for n in ("group", "row"))
+    shift = np.asarray(parameters["shift"]["weight"])
     for j in range(5):
         prior = np.asarray(parts.rows[j]) @ group["weight"] + group["bias"]
         precision = group["directions"] @ np.diag(np.exp(prior[2:])) @ group["directions"].T
@@ -39,7 +40,7 @@ def test_potentials_are_those_of_a_loop(key, x64):
             root = one[2:].reshape(2, 2)
             precision = precision + root @ root.T
             linear = linear + root @ one[:2]
-        mean = np.linalg.solve(precision, linear)
+        mean = np.linalg.solve(precision, linear) + np.asarray(parts.rows[j]) @ shift
         expected = np.concatenate([mean, -0.5 * np.log(np.diag(precision))])
         np.testing.assert_allclose(outputs[j], expected, atol=1e-5)  # a jitter of 1e-6 is added
 
@@ -54,6 +55,7 @@ def test_potentials_of_single_numbers_are_those_of_a_loop(numbers, key, x64):
     )
     outputs = np.asarray(function(parameters, function.context(parts), None))
     group, row = ({k: np.asarray(v) for k, v in parameters[n].items()} for n in ("group", "row"))
+    shift = np.asarray(parameters["shift"]["weight"])
     for j in range(5):
         prior = np.asarray(parts.rows[j]) @ group["weight"] + group["bias"]
         precision = np.exp(prior[numbers:])
@@ -62,7 +64,8 @@ def test_potentials_of_single_numbers_are_those_of_a_loop(numbers, key, x64):
             one = np.asarray(parts.members[i]) @ row["weight"] + row["bias"]
             precision = precision + np.exp(one[numbers:])
             linear = linear + np.exp(one[numbers:]) * one[:numbers]
-        expected = np.concatenate([linear / precision, -0.5 * np.log(precision)])
+        mean = linear / precision + np.asarray(parts.rows[j]) @ shift
+        expected = np.concatenate([mean, -0.5 * np.log(precision)])
         np.testing.assert_allclose(outputs[j], expected, rtol=1e-10)
 
 

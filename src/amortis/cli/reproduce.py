@@ -1,7 +1,7 @@
 """`amortis reproduce`: published experiments, with reference, result and ratio side by side."""
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -43,8 +43,7 @@ def reproduce(
         str | None,
         typer.Option(
             "--as",
-            help="paper: as it is stated; code: as its authors ran it. By default paper, and both "
-            "for all experiments.",
+            help="paper: as stated; code: as its authors ran it. Default: paper; of all, both.",
         ),
     ] = None,
     schedule: Annotated[
@@ -77,12 +76,9 @@ def reproduce(
 ) -> int:
     """Run published experiments; a run that was interrupted goes on where it stopped."""
     _require_seeds(seeds, seed)
-    if experiment.strip().casefold() in GAUSSIAN_VI:
-        given = {"as": as_, "only": only, "seeds": seeds, "page": page, "data": data}
-        return reproduce_gaussian_vi(experiment, schedule, seed, out, given)
-    if experiment.strip().casefold() == SIR:
-        given = {"as": as_, "only": only, "page": page, "data": data}
-        return reproduce_sir(seeds, seed, out, given)
+    given = {"as": as_, "only": only, "page": page, "data": data}
+    if (code := _own(experiment, schedule, seeds, seed, out, given)) is not None:
+        return code
     if page is not None:
         prepare_folder(page.parent, "the folder of --page")
         prepare_folder(page.parent / "images", "the folder of the pictures of --page")
@@ -104,13 +100,35 @@ def reproduce(
         return ExitCode.INTERRUPTED
     if page is not None:
         plain = schedule if alone or schedule != "short" else None
-        given = {"as": as_, "schedule": plain, "seeds": seeds, "seed": seed or None}
-        options = "".join(f" --{name} {value}" for name, value in given.items() if value)
-        options += "".join(f" --only {name}" for name in only or ())
-        command = f"amortis reproduce {experiment}{options} --page {page.name}"
+        typed = {"as": as_, "schedule": plain, "seeds": seeds, "seed": seed or None}
+        command = _typed(experiment, typed, only, page)
         write_page(page, done, command, functools.partial(page_section, images) if images else None)
         typer.echo(f"\nwritten: {page}")
     return ExitCode.DONE
+
+
+def _own(
+    experiment: str,
+    schedule: str,
+    seeds: int | None,
+    seed: int,
+    out: Path,
+    given: Mapping[str, object],
+) -> int | None:
+    """Run an experiment that writes its own page; None if it is another."""
+    name = experiment.strip().casefold()
+    if name in GAUSSIAN_VI:
+        return reproduce_gaussian_vi(experiment, schedule, seed, out, {**given, "seeds": seeds})
+    return reproduce_sir(seeds, seed, out, given) if name == SIR else None
+
+
+def _typed(
+    experiment: str, chosen: Mapping[str, object], only: list[str] | None, page: Path
+) -> str:
+    """The command as it was typed."""
+    options = "".join(f" --{name} {value}" for name, value in chosen.items() if value)
+    options += "".join(f" --only {name}" for name in only or ())
+    return f"amortis reproduce {experiment}{options} --page {page.name}"
 
 
 def _require_seeds(seeds: int | None, seed: int) -> None:

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtr, ndtri
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from amortis._require import require_count
 from amortis.families.framed import Framed
@@ -175,7 +175,7 @@ def component_draws(
     count = components_of(family)
     weights = jnp.exp(jax.nn.log_softmax(raw[:count]))
 
-    def one(component: Float[Array, ""]) -> tuple[Array, Array]:
+    def one(component: Int[Array, ""]) -> tuple[Array, Array]:
         # With all weight on one component every noise is its own.
         alone = raw.at[:count].set(jnp.where(jnp.arange(count) == component, 0.0, -jnp.inf))
         value = family.sample(alone, noise)

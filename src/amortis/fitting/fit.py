@@ -80,27 +80,24 @@ def fit(
 
     $\mathrm{ELBO} = E_q[\log p(\theta) + \sum_n \log p(z_n, x_n\mid\theta)] + H[q]$, in nats.
 
-    Nothing has to be chosen; every choice can be given as an object. A fit that did not converge
-    says so in its `status`. Ctrl-C returns the best state so far, if a first step was compiled.
+    Every choice can be given as an object. A fit that did not converge says so in its `status`.
+    Ctrl-C returns the best state so far, if a first step was compiled.
 
     Args:
         model: a model bound to its data.
         key: random key; the same key gives the same fit.
-        inference: the inference function, or a module for `Network`; by default what `check` finds
-            to be enough: `MLP()`, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` if none is.
-        globals_: the globals' factor; by default `DiagonalNormal()`; `FullRank()`, `LowRank(rank)`,
-            `Mixture(components)`, `Flow()`; `Point()` for variational EM. Of a model without locals
-            also `Laplace()`, `Pathfinder()` or `BatchAndMatch()`, which do not maximise the ELBO.
-        locals_: the factor of one row's locals; by default `DiagonalNormal()`; `FullRank()`, or
-            `Conditional()` for one that moves with the globals.
-        optimiser: by default `FixedDraws()` or `FreshDraws()`, by size; also `ConstantRate(…)`.
+        inference: the function, or a module for `Network`; by default what `check` finds to be
+            enough: `MLP()`, `Windowed(MLP(), …)`, `SetNetwork()`, or `Table()` if none is.
+        globals_: the globals' factor, by default `DiagonalNormal()`; see docs/families.md. Of a
+            model without locals also such as `Laplace()`, which does not maximise the ELBO.
+        locals_: the factor of one row's locals, by default `DiagonalNormal()`.
+        optimiser: by default `FixedDraws()` or `FreshDraws()`; also `ConstantRate(…)`.
         gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
         objective: `SemiAmortized(...)` trains the function to be a good start for steps of each
             row's own; `ImportanceWeighted(…)` and `Renyi(…)` are other bounds; by default the ELBO.
         restarts: starts, of which the best is kept; fresh draws run them together.
         tolerance: amortization gap, in nats per datum, down to which the inference function is
-            grown; what was tried is in the fit's `capacity`. Where units touch each other it ends
-            in `refine`. Left out, the function stays as it is.
+            grown, as told in `capacity`; where units touch each other it ends in `refine`.
         monitor: called after every block of steps; see `Monitor`.
 
     Returns:
@@ -111,25 +108,21 @@ def fit(
         NonFiniteDensityError: the objective is not finite for any narrow enough start.
 
     Example:
-        >>> import jax, numpyro, numpyro.distributions as dist
+        >>> import jax, numpyro, numpyro.distributions as dist, amortis
         >>> def model(x):
         ...     theta = numpyro.sample("theta", dist.Normal(0.0, 10.0))
         ...     with numpyro.plate("rows", x.shape[0]):
         ...         z = numpyro.sample("z", dist.Normal(theta, 1.0))
         ...         numpyro.sample("x", dist.Normal(z, 2.0), obs=x)
-        >>> x = jax.numpy.linspace(-3.0, 3.0, 50)
-        >>> from amortis import Polynomial, from_numpyro
-        >>> fitted = fit(from_numpyro(model, x), key=jax.random.key(0), inference=Polynomial(1))
-        >>> fitted.status.name
+        >>> bound = amortis.from_numpyro(model, jax.numpy.linspace(-3.0, 3.0, 50))
+        >>> fit(bound, key=jax.random.key(0)).status.name
         'CONVERGED'
     """
     _require_numbers(restarts, tolerance, objective)
     require_key(key)
-    require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
-    _require_kinds(globals_, locals_, optimiser, gradient, objective, monitor)
+    _require_kinds(model, globals_, locals_, optimiser, gradient, objective, monitor)
+    _require_no_rows(model, inference, locals_, tolerance)
     given = Choices(optimiser, gradient, monitor)
-    if not model.locals_:
-        _require_no_rows(inference, locals_, tolerance)
     if isinstance(globals_, AbstractApproximation):
         _require_alone(globals_, optimiser, objective, restarts)
         return approximated(model, globals_, key)
@@ -137,9 +130,8 @@ def fit(
     fitted = _composed(model, _as_chosen(inference), families, objective, restarts, given, key)
     if tolerance is None:
         return fitted
-    return to_tolerance(
-        fitted, key=numerics.forked(key, _CAPACITY), tolerance=tolerance, given=given
-    )
+    grown = numerics.forked(key, _CAPACITY)
+    return to_tolerance(fitted, key=grown, tolerance=tolerance, given=given)
 
 
 def _composed(
@@ -203,9 +195,14 @@ def _require_numbers(restarts: int, tolerance: float | None, objective: object) 
 
 
 def _require_no_rows(
-    inference: object, locals_: AbstractFamily | None, tolerance: float | None
+    model: LatentModel,
+    inference: object,
+    locals_: AbstractFamily | None,
+    tolerance: float | None,
 ) -> None:
-    """Refuse choices for rows that have no latents."""
+    """Refuse choices for rows where rows have no latents."""
+    if model.locals_:
+        return
     given = {"inference": inference, "locals_": locals_, "tolerance": tolerance}
     for name, value in given.items():
         if value is not None and not isinstance(value, Constant | DiagonalNormal):
@@ -229,6 +226,7 @@ def _as_chosen(inference: object) -> AbstractInferenceFunction | None:
 
 
 def _require_kinds(
+    model: object,
     globals_: object,
     locals_: object,
     optimiser: object,
@@ -237,6 +235,7 @@ def _require_kinds(
     monitor: object,
 ) -> None:
     """Choices are objects: a string or a class in place of one is refused by its name."""
+    require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
     for name, value, kind, example in (
         (
             "globals_",

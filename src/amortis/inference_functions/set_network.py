@@ -99,13 +99,14 @@ class SetNetwork(AbstractInferenceFunction):
         parameters["row"] = _linear(key, shape.members, of_row) | {"bias": bias}
         # What is added to every datum of a group, as by a covariate of the group, moves the mean
         # however many data there are: no potential can say that.
-        parameters["shift"] = _linear(key, shape.columns, numbers)
+        if shape.columns:
+            parameters["shift"] = {"weight": numerics.zeros(key, shape.columns, numbers)}
         if shape.given:
-            tilts = (
-                ("row", shape.members, of_row),
-                ("group", shape.columns, 2 * numbers),
-                ("shift", shape.columns, numbers),
-            )
+            tilts = (("row", shape.members, of_row), ("group", shape.columns, 2 * numbers))
+            if shape.columns:
+                parameters["shift"]["tilt"] = numerics.zeros(
+                    key, shape.given, shape.columns, numbers
+                )
             for name, inputs, outputs in tilts:
                 parameters[name]["tilt"] = numerics.zeros(key, shape.given, inputs + 1, outputs)
         if self.width == 0:
@@ -151,8 +152,8 @@ class SetNetwork(AbstractInferenceFunction):
             outputs = _correlated(of_row, of_group, directions, context.entries, units)
         else:
             outputs = _independent(of_row, of_group, context.entries, units)
-        if "shift" in parameters:  # older archives have none
-            shift = _apply(parameters["shift"], context.rows)
+        if "shift" in parameters:
+            shift = context.rows @ parameters["shift"]["weight"]
             outputs = outputs.at[:, : shift.shape[1]].add(shift)
         if features is None:
             return outputs
@@ -168,11 +169,15 @@ class SetNetwork(AbstractInferenceFunction):
 def _tilted(parameters: Parameters, t: Float[Array, " given"]) -> dict[str, Any]:
     """The potentials' layers at some globals."""
     found: dict[str, Any] = {}
-    for name in ("row", "group", "shift"):
+    for name in ("row", "group"):
         layer = parameters[name]
         moved = jnp.einsum("k,kio->io", t, layer["tilt"])
         weight, bias = layer["weight"] + moved[:-1], layer["bias"] + moved[-1]
         found[name] = {**layer, "weight": weight, "bias": bias}
+    if "shift" in parameters:
+        shift = parameters["shift"]
+        moved = jnp.einsum("k,kio->io", t, shift["tilt"])
+        found["shift"] = {**shift, "weight": shift["weight"] + moved}
     return found
 
 

@@ -145,18 +145,24 @@ def pathfinder(
         inference*, algorithms 1 and 2.
     """
     _check(log_density, starts, key, draws, elbo_draws, history, most_iterations)
+    # BlackJAX's own names for them.
+    options = {"maxcor": history, "maxiter": most_iterations, "ftol": tolerance}
+    return _run(log_density, starts, key, draws, elbo_draws, options)
+
+
+def _run(
+    log_density: LogDensity,
+    starts: Float[Array, "*paths d"],
+    key: PRNGKey,
+    draws: int,
+    elbo_draws: int,
+    options: dict[str, Any],
+) -> Paths:
+    """BlackJAX's functions, called just as it calls them."""
     library = blackjax_library().pathfinder
 
     def approximated(one_key: PRNGKey, start: Array) -> Any:
-        return library.approximate(
-            one_key,
-            log_density,
-            start,
-            elbo_draws,
-            maxcor=history,
-            maxiter=most_iterations,
-            ftol=tolerance,
-        )
+        return library.approximate(one_key, log_density, start, elbo_draws, **options)
 
     def drawn(one_key: PRNGKey, state: Any) -> tuple[Array, Array, Array]:
         points, log_proposals = library.sample(one_key, state, draws)
