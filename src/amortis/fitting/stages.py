@@ -90,12 +90,14 @@ def from_mean_field(first: Fit, loss: Loss, search: Search, key: RandomKey) -> F
         The fit, with the history of both; the first stage in the words of the second, if it
         diverged or was interrupted.
     """
-    mean, root = frame_of(first)
     ended = first.status in (Status.DIVERGED, Status.INTERRUPTED)
     family = loss.guide.global_family
-    if ended or isinstance(family, DiagonalNormal):
-        # Of a factor that ties no globals: the sds that each has with the others held.
-        root = _alone(first, root, ended)
+    if ended:  # nobody waits for a Hessian who has pressed Ctrl-C
+        mean, sd = first.global_moments()
+        root = jnp.diag(sd)
+    else:
+        mean, root = frame_of(first)
+        root = _alone(root) if isinstance(family, DiagonalNormal) else root
     start = _globals_at(family, mean, root)
     wanted = dataclasses.replace(loss.guide, offset=first.guide.offset)
     if isinstance(loss.guide.local_family, Conditional):
@@ -129,7 +131,8 @@ def _better(before: Fit, after: Fit, key: RandomKey) -> Fit:
         wild = ours.std() > _WILD * (theirs.std() + 1.0)
         if gain.mean() > -4.0 * noise and not wild:
             return after
-    return dataclasses.replace(before, status=Status.DIVERGED, history=after.history)
+    status = after.status if after.status is Status.INTERRUPTED else Status.DIVERGED
+    return dataclasses.replace(before, status=status, history=after.history)
 
 
 def along_ridges(first: Fit, loss: Loss, search: Search) -> Fit:
@@ -162,10 +165,8 @@ def _with_guide(loss: Loss, guide: Guide) -> Loss:
     return dataclasses.replace(loss, guide=guide)
 
 
-def _alone(first: Fit, root: jax.Array, ended: bool) -> jax.Array:
-    """A diagonal root: sds of each coordinate with the others held; q's own of an ended fit."""
-    if ended:
-        return jnp.diag(first.global_moments()[1])
+def _alone(root: jax.Array) -> jax.Array:
+    """A diagonal root, of a factor that ties no globals: each one's sd with the others held."""
     inverse = np.linalg.inv(np.asarray(root, np.float64))
     sds = 1.0 / np.sqrt(np.sum(np.square(inverse), axis=0))
     return jnp.asarray(np.diag(sds), root.dtype)

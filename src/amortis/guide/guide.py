@@ -214,10 +214,7 @@ class Guide(eqx.Module):
         return global_part, jax.vmap(self.row_family.log_density)(given, values)
 
     def step_sizes(self, parameters: Parameters) -> dict[str, Any]:
-        """Relative step sizes of optimisers that move all parameters alike, such as Adam.
-
-        One for the globals, those of `AbstractInferenceFunction.step_sizes` for the locals.
-        """
+        """One for the globals, those of `AbstractInferenceFunction.step_sizes` for the locals."""
         return {
             "globals": jax.tree.map(lambda _: 1.0, parameters["globals"]),
             "locals": self.inference.step_sizes(parameters["locals"]),
