@@ -143,6 +143,7 @@ def _diagnosis(
         elbo=fitted.elbo(key=key, draws=draws),
         evidence=ratios.evidence,
         weight_variance=math.nan if ratios.weighted is None else ratios.weighted.variance,
+        outside=math.nan if ratios.weighted is None else ratios.weighted.outside,
         spread=spread,
         worst=_worst(fitted, gap, ratios),
         collapse=collapse_of(fitted, key=key),

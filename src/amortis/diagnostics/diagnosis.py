@@ -40,6 +40,8 @@ class Diagnosis:
             None where it was not measured, or where k-hat says that its mean is not to be trusted.
         weight_variance: variance of the log weights behind `global_k`, in nats squared; NaN where
             not measured. Where it is small q is half of it from the posterior.
+        outside: share of the draws behind `global_k` at which the log joint is not finite, such as
+            where an ODE solver gives up; NaN where not measured.
         spread: moments of the globals beside what corrects them; None where not measured.
         worst: the data with the largest gaps.
         collapse: what each latent coordinate learns from the data.
@@ -67,6 +69,7 @@ class Diagnosis:
     elbo: Estimate
     evidence: Estimate | None
     weight_variance: float
+    outside: float
     spread: Spread | None
     worst: tuple[WorstRow, ...]
     collapse: Collapse
@@ -139,6 +142,7 @@ class Diagnosis:
             "elbo": _plain_estimate(self.elbo),
             "evidence": None if self.evidence is None else _plain_estimate(self.evidence),
             "weight_variance": _plain(self.weight_variance),
+            "outside": _plain(self.outside),
             "spread": None if self.spread is None else self.spread.to_dict(),
             "worst": [
                 {
@@ -245,6 +249,9 @@ def _notes(diagnosis: Diagnosis) -> list[str]:
         notes.append("the function was trained as a start of steps: refine before you use it")
     if diagnosis.status is not Status.CONVERGED:
         notes.append(f"the fit ended with {diagnosis.status.name}: {diagnosis.status.value}")
+    if diagnosis.outside > 0.0:
+        share = f"{100.0 * diagnosis.outside:.2g} %"
+        notes.append(f"the log joint is not finite at {share} of the draws of q")
     if diagnosis.unsettled:
         notes.append(f"the own optimum of {diagnosis.unsettled} data was not found")
     if diagnosis.untrusted:

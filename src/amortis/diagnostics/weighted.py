@@ -21,6 +21,7 @@ class Weighted:
         effective: effective number of draws.
         variance: of the log weights under q, in nats squared: about twice the divergence of q where
             it is small.
+        outside: share of the draws at which the log joint is not finite.
     """
 
     means: Float[np.ndarray, " d"]
@@ -28,6 +29,7 @@ class Weighted:
     sds: Float[np.ndarray, " d"]
     effective: float
     variance: float
+    outside: float
 
     @property
     def even(self) -> bool:
@@ -67,4 +69,5 @@ def weighted_moments(
         sds=np.sqrt(weights @ np.square(apart)),
         effective=float(1.0 / np.square(weights).sum()),
         variance=float(np.var(log_weights[usable])) if usable.all() else math.inf,
+        outside=float(np.mean(~usable)),
     )

@@ -14,11 +14,10 @@ from amortis.fitting.approximation import (
     AbstractApproximation,
     Found,
     LogDensity,
-    Negated,
     slopes_at,
 )
-from amortis.fitting.laplace import finite_start
-from amortis.optimise import Status, minimised
+from amortis.fitting.laplace import climbed
+from amortis.optimise import Status
 
 _SETTLED, _LOOKED, _AVERAGED = 0.02, 10, 0.5
 _START_SD, _CLIMB = 0.1, 200
@@ -67,8 +66,7 @@ class BatchAndMatch(AbstractApproximation):
         """
         size = max(2 * dimension, 32) if self.batch is None else self.batch
         # Far from a sharp posterior the scores are so large that q shrinks before it has arrived.
-        begin = finite_start(log_density, dimension, key)
-        start = minimised(Negated(log_density), begin, _CLIMB)
+        start = climbed(log_density, dimension, _CLIMB, key)
         mean, covariance = np.asarray(start, np.float64), _START_SD**2 * np.eye(dimension)
         trace: list[tuple[np.ndarray, np.ndarray]] = []
         for t in range(self.iterations):

@@ -1,15 +1,11 @@
 """`fit`: from a model to an amortized posterior."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-import numpy as np
-
 from amortis import numerics
-from amortis._errors import ArgumentError, NonFiniteDensityError
+from amortis._errors import ArgumentError
 from amortis._require import (
     require_callable,
     require_count,
@@ -18,12 +14,13 @@ from amortis._require import (
     require_positive,
     shown,
 )
-from amortis._types import Parameters, RandomKey
+from amortis._types import RandomKey
 from amortis.families import AbstractFamily, DiagonalNormal
 from amortis.fitting.approximated import approximated
 from amortis.fitting.approximation import AbstractApproximation
 from amortis.fitting.capacity import Choices, to_tolerance
 from amortis.fitting.choose import choose_gradient, choose_method, with_inference
+from amortis.fitting.first_stage import first_stage
 from amortis.fitting.record import Fit
 from amortis.fitting.relocate import unstuck
 from amortis.fitting.stages import Search, along_ridges, from_mean_field, mean_field_of
@@ -38,8 +35,6 @@ from amortis.objectives import (
     AbstractGradient,
     AbstractObjective,
     NegativeElbo,
-    RenyiLoss,
-    SemiAmortizedElbo,
 )
 from amortis.optimise import (
     AbstractMethod,
@@ -47,16 +42,7 @@ from amortis.optimise import (
     FixedDraws,
     FreshDraws,
     Monitor,
-    Status,
-    minimise,
-    minimise_in_turn,
 )
-
-_START_LOG_SDS = (0.0, -2.0, -4.0, -6.0)
-"""Log sds of the locals at the start, tried in turn until the objective is finite.
-
-Not the first where there are more globals than units, as of deep decoders: codes as wide as the
-prior drown in what random weights make of them, and a fit stays for long where none is used."""
 
 _NOISE, _STUCK, _CAPACITY, _FRAME = (2**20 + i for i in range(4))
 """What keys are for; restarts have the small numbers."""
@@ -152,7 +138,7 @@ def _composed(
     make_loss = NegativeElbo if objective is None else objective.loss
     search = Search(method, numerics.forked(key, _NOISE), given.monitor)
     loss = make_loss(model, guide if first_guide is None else first_guide, gradient)
-    fitted = _from_finite_start(loss, method, key, restarts, given.monitor)
+    fitted = first_stage(loss, search, key, restarts)
     if first_guide is not None:
         method, gradient = _method_for(model, inference, families[0], given, objective)
         search = dataclasses.replace(search, method=method)
@@ -266,34 +252,3 @@ def _whole(model: LatentModel, method: AbstractMethod) -> AbstractMethod:
             f"FixedDraws()"
         )
     return dataclasses.replace(method, batch=batch)
-
-
-def _from_finite_start(
-    loss: NegativeElbo | SemiAmortizedElbo | RenyiLoss,
-    method: AbstractMethod,
-    key: RandomKey,
-    restarts: int,
-    monitor: Monitor | None,
-) -> Fit:
-    """Optimise from the widest local factors, of those tried, with a finite objective there."""
-    starts, noise_key = _starts(loss.guide, key, restarts), numerics.forked(key, _NOISE)
-    many = loss.guide.theta.dimension > loss.size
-    for log_sd in _START_LOG_SDS[1:] if many else _START_LOG_SDS:
-        narrowed = loss.starting_at(log_sd)
-        run = minimise_in_turn if isinstance(method, FixedDraws) else minimise
-        outcome = run(method, narrowed, starts, key=noise_key, monitor=monitor)
-        if outcome.status is not Status.DIVERGED or np.isfinite(outcome.history.objective[0]):
-            return Fit(
-                loss.model, narrowed.guide, outcome.parameters, outcome.status, outcome.history
-            )
-    raise NonFiniteDensityError(
-        f"the objective is not finite at any of {restarts} starts, even with local sds of "
-        f"{math.exp(_START_LOG_SDS[-1]):.2g}; expected a finite log density around unconstrained "
-        f"zero: rescale the data or tighten the priors"
-    )
-
-
-def _starts(guide: Guide, key: RandomKey, restarts: int) -> dict[str, Parameters]:
-    """Starting parameters with an axis of restarts, on the host, where nothing is compiled."""
-    each = [guide.init(numerics.forked(key, i)) for i in range(restarts)]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *each)

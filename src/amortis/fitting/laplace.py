@@ -18,9 +18,10 @@ from amortis.fitting.approximation import (
     Negated,
     value_at,
 )
+from amortis.fitting.start_points import more_points
 from amortis.optimise import Status, minimised
 
-_TRIED, _NEWTON, _SETTLED = 10, 30, 1e-4
+_NEAR, _BRIEFLY, _NEWTON, _SETTLED = 4, 100, 30, 1e-4
 
 
 class Laplace(AbstractApproximation):
@@ -51,40 +52,50 @@ class Laplace(AbstractApproximation):
         Args:
             log_density: of unconstrained vectors, in nats up to a constant.
             dimension: length of the vectors.
-            key: random key of the starts that are tried until one has a finite density.
+            key: random key of the points that are started from.
 
         Raises:
-            NonFiniteDensityError: none has.
+            NonFiniteDensityError: the log density is finite at none of them.
             NotAnOptimumError: the log density does not curve down in every direction at its mode.
         """
-        start = finite_start(log_density, dimension, key)
-        point = minimised(Negated(log_density), start, self.evaluations)
+        point = climbed(log_density, dimension, self.evaluations, key)
         mode, root, decrement = _settled(log_density, point)
         status = Status.CONVERGED if decrement < _SETTLED else Status.ITERATIONS_EXHAUSTED
         family = FullRank()
         return Found(family, family.gaussian(mode, root), status, self.evaluations)
 
 
-def finite_start(log_density: LogDensity, dimension: int, key: RandomKey) -> Float[Array, " d"]:
-    """A vector around zero at which the log density is finite.
+def climbed(
+    log_density: LogDensity, dimension: int, evaluations: int, key: RandomKey
+) -> Float[Array, " d"]:
+    """The highest point that L-BFGS climbs to, from around zero and from further away.
 
     Args:
         log_density: in nats.
-        dimension: length of the vector.
-        key: random key.
+        dimension: length of a vector.
+        evaluations: of L-BFGS, from the start that led highest.
+        key: random key of the starts.
 
     Raises:
-        NonFiniteDensityError: none of ten has.
+        NonFiniteDensityError: the log density is finite at none of them.
     """
-    for i in range(_TRIED):
-        (noise,) = numerics.normals(numerics.forked(key, i), [(dimension,)])
-        start = numerics.on_device((0.1 + 0.1 * i) * noise)
-        if np.isfinite(float(value_at(log_density, start))):
-            return start
-    raise NonFiniteDensityError(
-        f"the log density is not finite at any of {_TRIED} starts around unconstrained zero; "
-        f"expected a finite one: rescale the data or tighten the priors"
-    )
+    noise = [
+        (0.1 + 0.1 * i) * np.asarray(numerics.normals(numerics.forked(key, i), [(dimension,)])[0])
+        for i in range(_NEAR)
+    ]
+    starts = [*noise, *more_points(log_density, dimension, numerics.forked(key, _NEAR))]
+    best, highest = None, -np.inf
+    for start in starts:
+        point = minimised(Negated(log_density), numerics.on_device(start), _BRIEFLY)
+        value = float(value_at(log_density, point))
+        if np.isfinite(value) and value > highest:
+            best, highest = point, value
+    if best is None:
+        raise NonFiniteDensityError(
+            f"the log density is not finite at any of {len(starts)} starts around unconstrained "
+            f"zero; expected a finite one: rescale the data or tighten the priors"
+        )
+    return minimised(Negated(log_density), best, max(evaluations, 1))
 
 
 @eqx.filter_jit

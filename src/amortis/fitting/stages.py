@@ -124,8 +124,8 @@ def from_mean_field(first: Fit, loss: Loss, search: Search, key: RandomKey) -> F
 def _better(before: Fit, after: Fit, key: RandomKey) -> Fit:
     """The later fit, unless it is worse than where it started, on common draws."""
     ours, theirs = (f.elbo_pairs(key=key, draws=_COMPARED) for f in (after, before))
-    gain = ours - theirs
-    if np.isfinite(gain).all():
+    if np.isfinite(ours).all() and np.isfinite(theirs).all():
+        gain = ours - theirs
         noise = gain.std(ddof=1) / np.sqrt(len(gain))
         # Densities overflow far out: a gain from there comes with weights that are all over.
         wild = ours.std() > _WILD * (theirs.std() + 1.0)

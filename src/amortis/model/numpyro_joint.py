@@ -16,6 +16,7 @@ from amortis._types import RandomKey, Sites
 from amortis.model.arguments import Arguments, read_arguments
 from amortis.model.bound_call import BoundCall
 from amortis.model.numpyro_sites import peel, unconstrained_bijection
+from amortis.model.prior_mean import mean_or_zero
 from amortis.model.whole_sites import WholeSites, record_whole
 from amortis.structure import AbstractLogJoint, Arrays, Joint, LatentAxis
 
@@ -101,8 +102,18 @@ class NumPyroJoint(AbstractLogJoint):
         A site without a sampler, such as an improper prior, is drawn uniformly from [-2, 2] on the
         unconstrained scale.
         """
+        return self._unconstrained(init_to_sample, key, arrays)
+
+    def prior_mean(self, arrays: Arrays) -> dict[str, Array]:
+        """Unconstrained latents at the mean of the prior, each given those before it at theirs."""
+        return self._unconstrained(mean_or_zero, jax.random.key(0), arrays)
+
+    def _unconstrained(
+        self, values: Callable[[Any], Any], key: RandomKey, arrays: Arrays
+    ) -> dict[str, Array]:
+        """Unconstrained latents of a run with these values put into its latent sites."""
         seeded = numpyro.handlers.seed(_WholePlates(lambda: self._run(arrays)), rng_seed=key)
-        drawn = numpyro.handlers.substitute(seeded, substitute_fn=init_to_sample)
+        drawn = numpyro.handlers.substitute(seeded, substitute_fn=values)
         trace = numpyro.handlers.trace(drawn).get_trace()
         return {
             name: unconstrained_bijection(name, site["fn"]).inv(site["value"])

@@ -10,6 +10,7 @@ from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
 from amortis.optimise.loop import History, Monitor, Outcome, minimise, minimise_in_turn
 from amortis.optimise.minimised import minimised
 from amortis.optimise.pathfinder import PATHS, Paths, pathfinder, random_starts, resampled
+from amortis.optimise.restarts import apart
 from amortis.optimise.status import Status
 from amortis.optimise.stopping import Plateau
 
@@ -27,6 +28,7 @@ __all__ = [
     "Progress",
     "Status",
     "StochasticLoss",
+    "apart",
     "minimise",
     "minimise_in_turn",
     "minimised",

@@ -1,6 +1,7 @@
 """`FixedDraws`: sample average approximation with L-BFGS that checks itself."""
 
 import dataclasses
+import math
 from typing import Any
 
 import equinox as eqx
@@ -216,7 +217,7 @@ class FixedDraws(AbstractMethod):
         )
         measured = float(np.asarray(looked.before)[state.leader])
         # Where wider nodes leave the support nothing could go on from here: the first draws might.
-        return np.isfinite(measured) and measured + state.objective > max(slack, state.decrease)
+        return math.isfinite(measured) and measured + state.objective > max(slack, state.decrease)
 
     def _compare(self, loss: StochasticLoss, state: _FixedState) -> _FixedState:
         """Compare a settled level with the one before; end, or go on with more draws."""

@@ -34,6 +34,11 @@ class AbstractLogJoint(ABC):
     def draw_prior(self, key: RandomKey, arrays: Arrays) -> Sites | None:
         """Unconstrained latents drawn from the prior given the data; None if it has no sampler."""
 
+    def prior_mean(self, arrays: Arrays) -> Sites | None:
+        """Unconstrained latents at the mean of the prior given the data; None if it is unknown."""
+        del arrays
+        return None
+
 
 @dataclasses.dataclass(frozen=True)
 class LatentAxis:
