@@ -3,10 +3,10 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from amortis import numerics
-from amortis._errors import NonFiniteDensityError
+from amortis._errors import NonFiniteDensityError, NotAnOptimumError
 from amortis._require import require_count
 from amortis._types import RandomKey
 from amortis.families import FullRank
@@ -16,7 +16,7 @@ from amortis.fitting.approximation import (
     LogDensity,
     slopes_at,
 )
-from amortis.fitting.laplace import climbed
+from amortis.fitting.laplace import climbed, settled
 from amortis.optimise import Status
 
 _SETTLED, _LOOKED, _AVERAGED = 0.02, 10, 0.5
@@ -31,7 +31,9 @@ class BatchAndMatch(AbstractApproximation):
     $\arg\min_{q'} \hat D(q'; p) + \tfrac2\lambda KL(q_t\,\|\,q')$, which for normals has a
     closed form. Steps do not depend on the scale of the latents, there is no rate to tune, and on
     a Gaussian posterior a batch larger than d is nearly exact at once. Of a skewed one the normal
-    is another than the ELBO's. The result is the average of the last half of the iterates.
+    is another than the ELBO's. It begins at the Laplace approximation, since scores of a normal
+    that is too wide or elsewhere say little of the posterior. The result is the average of the last
+    half of the iterates.
 
     Attributes:
         iterations: most iterations.
@@ -65,9 +67,7 @@ class BatchAndMatch(AbstractApproximation):
             NonFiniteDensityError: no score of a batch is finite.
         """
         size = max(2 * dimension, 32) if self.batch is None else self.batch
-        # Far from a sharp posterior the scores are so large that q shrinks before it has arrived.
-        start = climbed(log_density, dimension, _CLIMB, key)
-        mean, covariance = np.asarray(start, np.float64), _START_SD**2 * np.eye(dimension)
+        mean, covariance = _start(log_density, climbed(log_density, dimension, _CLIMB, key))
         trace: list[tuple[np.ndarray, np.ndarray]] = []
         for t in range(self.iterations):
             (noise,) = numerics.normals(numerics.forked(key, t), [(size, dimension)])
@@ -93,6 +93,18 @@ class BatchAndMatch(AbstractApproximation):
         root = jnp.asarray(np.linalg.cholesky(covariance), dtype)
         raw = family.gaussian(jnp.asarray(mean, dtype), root)
         return Found(family, raw, status, len(trace) * size)
+
+
+def _start(
+    log_density: LogDensity, point: Float[Array, " d"]
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
+    """The Laplace approximation; around the highest point a narrow normal where there is none."""
+    try:
+        mode, root, _ = settled(log_density, point)
+    except NotAnOptimumError:
+        return np.asarray(point, np.float64), _START_SD**2 * np.eye(len(point))
+    scale = np.asarray(root, np.float64)
+    return np.asarray(mode, np.float64), scale @ scale.T
 
 
 def _matched(

@@ -59,7 +59,7 @@ class Laplace(AbstractApproximation):
             NotAnOptimumError: the log density does not curve down in every direction at its mode.
         """
         point = climbed(log_density, dimension, self.evaluations, key)
-        mode, root, decrement = _settled(log_density, point)
+        mode, root, decrement = settled(log_density, point)
         status = Status.CONVERGED if decrement < _SETTLED else Status.ITERATIONS_EXHAUSTED
         family = FullRank()
         return Found(family, family.gaussian(mode, root), status, self.evaluations)
@@ -107,10 +107,22 @@ def _look(log_density: LogDensity, u: Float[Array, " d"]) -> tuple[Array, Array,
     return log_density(u), slope(u), jax.lax.map(along, eye)
 
 
-def _settled(
+def settled(
     log_density: LogDensity, point: Float[Array, " d"]
 ) -> tuple[Float[Array, " d"], Float[Array, "d d"], float]:
-    """Damped Newton steps, in double precision on the host, to the mode and its root."""
+    """Damped Newton steps, in double precision on the host, to the mode.
+
+    Args:
+        log_density: in nats.
+        point: near the mode.
+
+    Returns:
+        The mode, the lower triangular root of the inverse of minus the Hessian there, and how far
+        the last step would have led, in sds.
+
+    Raises:
+        NotAnOptimumError: the log density does not curve down in every direction.
+    """
     current = np.asarray(point, np.float64)
     root, decrement = np.eye(len(current)), np.inf
     for _ in range(_NEWTON):
