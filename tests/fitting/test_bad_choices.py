@@ -179,7 +179,7 @@ def test_no_density_anywhere_is_refused_by_laplace():
     model = of_globals(normal, 2)
     nowhere = lambda u: jnp.where(u[0] > 90.0, 0.0, -jnp.inf)  # noqa: E731
     refused(
-        "not finite at any of 10 starts around",
+        "not finite at any of 8 starts around",
         lambda: Laplace().find(nowhere, 2, key=KEY),
         NonFiniteDensityError,
     )

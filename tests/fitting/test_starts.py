@@ -20,7 +20,7 @@ from amortis import (
     from_numpyro,
 )
 from amortis.fitting.approximation import LogJoint
-from amortis.fitting.start_points import more_points
+from amortis.fitting.start_points import start_points
 from amortis.guide import SiteLayout
 
 KEY = jax.random.key(2)
@@ -70,11 +70,11 @@ def test_an_interruption_on_the_way_keeps_the_best_so_far(two_modes):
 
     def stop(progress, parameters):
         calls.append(progress.objective)
-        if len(calls) == 3:
+        if len(calls) == 2:
             raise KeyboardInterrupt
 
     fitted = fit(two_modes, key=KEY, monitor=stop)
-    assert len(calls) == 3 and fitted.status is Status.INTERRUPTED
+    assert len(calls) == 2 and fitted.status is Status.INTERRUPTED
     assert abs(diagnose(fitted, key=KEY).elbo.mean - max(calls)) < 1.0
 
 
@@ -97,14 +97,15 @@ def test_the_mean_of_the_prior_is_one_of_the_points(name):
         numpyro.sample("y", dist.Normal(jnp.sum(u), 1.0), obs=y)
 
     bound = from_numpyro(model, jnp.asarray(1.0), local=Locals.NONE)
-    points = more_points(LogJoint(bound, SiteLayout(bound.globals_)), len(expected), KEY)
-    afar = points[-6:]
+    points = start_points(LogJoint(bound, SiteLayout(bound.globals_)), len(expected), KEY)
+    near, afar = points[:2], points[2:8]
+    assert np.abs(near).max() < 0.5
     assert np.abs(afar).max() < 2.0 and np.ptp(afar) > 1.5
     if not np.any(expected):
-        assert len(points) == 6  # zero is started from in any case
+        assert len(points) == 8  # around zero are others in any case
     else:
-        assert len(points) == 7
-        np.testing.assert_allclose(points[0], expected, atol=1e-5)
+        assert len(points) == 9
+        np.testing.assert_allclose(points[8], expected, atol=1e-5)
 
 
 @pytest.mark.usefixtures("standard_promotion")  # NumPyro's Cholesky factors
@@ -115,7 +116,7 @@ def test_simplices_and_correlations_have_means_too():
         numpyro.sample("y", dist.Normal(share[0], 1.0), obs=y)
 
     bound = from_numpyro(model, jnp.asarray(1.0), local=Locals.NONE)
-    mean = more_points(LogJoint(bound, SiteLayout(bound.globals_)), 5, KEY)[0]
+    mean = start_points(LogJoint(bound, SiteLayout(bound.globals_)), 5, KEY)[-1]
     theta = SiteLayout(bound.globals_).split(jnp.asarray(mean))
     values = bound.constrain(theta, bound.zeros(bound.size))
     np.testing.assert_allclose(values["share"], np.asarray([1.0, 2.0, 5.0]) / 8.0, atol=1e-5)

@@ -16,11 +16,12 @@ from amortis.fitting.approximation import (
     LogDensity,
     slopes_at,
 )
-from amortis.fitting.laplace import climbed, settled
+from amortis.fitting.laplace import settled
+from amortis.fitting.start_points import highest_point
 from amortis.optimise import Status
 
 _SETTLED, _LOOKED, _AVERAGED = 0.02, 10, 0.5
-_START_SD, _CLIMB = 0.1, 200
+_START_SD = 0.1
 
 
 class BatchAndMatch(AbstractApproximation):
@@ -67,7 +68,7 @@ class BatchAndMatch(AbstractApproximation):
             NonFiniteDensityError: no score of a batch is finite.
         """
         size = max(2 * dimension, 32) if self.batch is None else self.batch
-        mean, covariance = _start(log_density, climbed(log_density, dimension, _CLIMB, key))
+        mean, covariance = _start(log_density, highest_point(log_density, dimension, key))
         trace: list[tuple[np.ndarray, np.ndarray]] = []
         for t in range(self.iterations):
             (noise,) = numerics.normals(numerics.forked(key, t), [(size, dimension)])

@@ -6,8 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from amortis import numerics
-from amortis._errors import NonFiniteDensityError, NotAnOptimumError
+from amortis._errors import NotAnOptimumError
 from amortis._require import require_count
 from amortis._types import RandomKey
 from amortis.families import FullRank
@@ -18,10 +17,10 @@ from amortis.fitting.approximation import (
     Negated,
     value_at,
 )
-from amortis.fitting.start_points import more_points
+from amortis.fitting.start_points import highest_point
 from amortis.optimise import Status, minimised
 
-_NEAR, _BRIEFLY, _NEWTON, _SETTLED = 4, 100, 30, 1e-4
+_NEWTON, _SETTLED = 30, 1e-4
 
 
 class Laplace(AbstractApproximation):
@@ -58,44 +57,12 @@ class Laplace(AbstractApproximation):
             NonFiniteDensityError: the log density is finite at none of them.
             NotAnOptimumError: the log density does not curve down in every direction at its mode.
         """
-        point = climbed(log_density, dimension, self.evaluations, key)
+        start = highest_point(log_density, dimension, key)
+        point = minimised(Negated(log_density), start, self.evaluations).point
         mode, root, decrement = settled(log_density, point)
         status = Status.CONVERGED if decrement < _SETTLED else Status.ITERATIONS_EXHAUSTED
         family = FullRank()
         return Found(family, family.gaussian(mode, root), status, self.evaluations)
-
-
-def climbed(
-    log_density: LogDensity, dimension: int, evaluations: int, key: RandomKey
-) -> Float[Array, " d"]:
-    """The highest point that L-BFGS climbs to, from around zero and from further away.
-
-    Args:
-        log_density: in nats.
-        dimension: length of a vector.
-        evaluations: of L-BFGS, from the start that led highest.
-        key: random key of the starts.
-
-    Raises:
-        NonFiniteDensityError: the log density is finite at none of them.
-    """
-    noise = [
-        (0.1 + 0.1 * i) * np.asarray(numerics.normals(numerics.forked(key, i), [(dimension,)])[0])
-        for i in range(_NEAR)
-    ]
-    starts = [*noise, *more_points(log_density, dimension, numerics.forked(key, _NEAR))]
-    best, highest = None, -np.inf
-    for start in starts:
-        point = minimised(Negated(log_density), numerics.on_device(start), _BRIEFLY)
-        value = float(value_at(log_density, point))
-        if np.isfinite(value) and value > highest:
-            best, highest = point, value
-    if best is None:
-        raise NonFiniteDensityError(
-            f"the log density is not finite at any of {len(starts)} starts around unconstrained "
-            f"zero; expected a finite one: rescale the data or tighten the priors"
-        )
-    return minimised(Negated(log_density), best, max(evaluations, 1))
 
 
 @eqx.filter_jit

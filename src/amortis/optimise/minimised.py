@@ -1,28 +1,41 @@
 """A function without noise, minimised by L-BFGS in one compiled loop."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from amortis.optimise.lbfgs import lbfgs_init, lbfgs_step
+from amortis.optimise.lbfgs import LBFGSState, lbfgs_init, lbfgs_step
 
 _MEMORY = 20
+
+
+class Minimum(NamedTuple):
+    """Where a search has led.
+
+    Attributes:
+        point: the point.
+        value: of the function there; infinite where it was finite nowhere.
+    """
+
+    point: Float[Array, " p"]
+    value: Float[Array, ""]
 
 
 def minimised(
     function: Callable[[Float[Array, " p"]], Float[Array, ""]],
     start: Float[Array, " p"],
     evaluations: int,
-) -> Float[Array, " p"]:
-    """The point that a number of evaluations lead to.
+) -> Minimum:
+    """What a number of evaluations lead to, or fewer if no step is better any more.
 
     Args:
         function: what to minimise, with a gradient; compiled once if it is a pytree.
         start: where to start.
-        evaluations: how many values and gradients to take.
+        evaluations: most values and gradients to take.
     """
     return _run(function, start, jnp.asarray(evaluations))
 
@@ -32,7 +45,15 @@ def _run(
     function: Callable[[Float[Array, " p"]], Float[Array, ""]],
     start: Float[Array, " p"],
     evaluations: Int[Array, ""],
-) -> Float[Array, " p"]:
+) -> Minimum:
     evaluate = jax.value_and_grad(function)
-    step = lambda _, state: lbfgs_step(state, evaluate)  # noqa: E731
-    return jax.lax.fori_loop(0, evaluations, step, lbfgs_init(start, _MEMORY)).point
+
+    def goes_on(carry: tuple[Array, LBFGSState]) -> Array:
+        return (carry[0] < evaluations) & ~carry[1].stalled
+
+    def step(carry: tuple[Array, LBFGSState]) -> tuple[Array, LBFGSState]:
+        return carry[0] + 1, lbfgs_step(carry[1], evaluate)
+
+    begin = (jnp.zeros_like(evaluations), lbfgs_init(start, _MEMORY))
+    _, state = jax.lax.while_loop(goes_on, step, begin)
+    return Minimum(state.point, state.value)
