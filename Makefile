@@ -28,7 +28,7 @@ demo: env ## the main job on real data, with plots, in about a minute
 	$(VENV)/bin/amortis demo
 
 test: lint ## every check: ruff, pyright, import layers, pytest
-	$(VENV)/bin/pytest -n $(WORKERS) $(TESTS)
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 lint: env ## ruff, pyright (strict) and the import layers
 	$(VENV)/bin/ruff check .
@@ -41,7 +41,7 @@ format: env ## let ruff mend what it can
 	$(VENV)/bin/ruff format .
 
 slow: env ## the tests marked slow
-	$(VENV)/bin/pytest -n $(WORKERS) -m slow $(TESTS)
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile -m slow $(TESTS)
 
 env: $(STAMP) ## build .venv, if pyproject.toml or the lock changed
 

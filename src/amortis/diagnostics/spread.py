@@ -52,9 +52,10 @@ class Spread:
 
     @property
     def shifts(self) -> Float[np.ndarray, " d"]:
-        """Distance of q's means from the weighted ones in sds, less two standard errors."""
-        apart = np.abs(self.weighted_means - self.means) - 2.0 * self.weighted_errors
-        return np.nan_to_num(np.maximum(apart, 0.0) / self.weighted_sds)
+        """Distance of q's means from the weighted ones in sds; zero within two standard errors."""
+        apart = np.abs(self.weighted_means - self.means)
+        seen = apart > 2.0 * self.weighted_errors  # not where it is unknown
+        return np.where(seen, apart / self.weighted_sds, 0.0)
 
     @property
     def understated(self) -> bool:
