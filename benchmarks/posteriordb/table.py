@@ -40,8 +40,13 @@ def chosen(found: dict[str, dict[str, Any]]) -> tuple[str, float]:
 
 def summary(found: dict[str, Any]) -> tuple[float, float, float]:
     """Median and largest absolute error of a mean in reference sds; median ratio of the sds."""
-    off = np.abs(found["mean_errors"])
-    return float(np.median(off)), float(off.max()), float(np.median(found["sd_ratios"]))
+    off, ratios = np.abs(_values(found["mean_errors"])), _values(found["sd_ratios"])
+    return float(np.median(off)), float(off.max()), float(np.median(ratios))
+
+
+def _values(measured: Any) -> np.ndarray:
+    """Numbers by parameter, or a list of them."""
+    return np.asarray(list(measured.values()) if isinstance(measured, dict) else measured)
 
 
 def _load(folder: Path, name: str, whose: tuple[str, ...]) -> dict[str, dict[str, Any]]:
