@@ -194,3 +194,31 @@ def test_a_flow_that_diverges_is_no_worse_than_where_it_started(ten):
     # The full-rank normal that it starts from is the posterior, of evidence 5 log(2 pi).
     shortfall = 5 * np.log(2 * np.pi) - fitted.elbo(key=KEY, draws=512).mean
     assert abs(shortfall) < 0.01
+
+
+def test_draws_of_a_mixture_are_not_differentiated():
+    refused(
+        r"differentiates draws of the globals, and those of Mixture\(...\) jump",
+        lambda: fit(
+            of_globals(normal, 2),
+            key=KEY,
+            globals_=Mixture(2),
+            objective=amortis.ImportanceWeighted(),
+        ),
+    )
+
+
+def test_a_point_is_the_constrained_mode_by_every_bound():
+    """The posterior of the rate is Gamma(6, 3.5), whose mode is 5 / 3.5."""
+
+    def model(y):
+        rate = numpyro.sample("rate", dist.Gamma(2.0, 1.0))
+        with numpyro.plate("rows", y.shape[0]):
+            numpyro.sample("y", dist.Exponential(rate), obs=y)
+
+    y = np.asarray([0.5, 0.25, 0.75, 1.0], np.float32)
+    bound = from_numpyro(model, y, local=amortis.Locals.NONE)
+    for objective in (None, amortis.ImportanceWeighted(4)):
+        fitted = fit(bound, key=KEY, globals_=Point(), objective=objective)
+        mean, _ = fitted.global_moments()
+        np.testing.assert_allclose(mean, np.log(5.0 / 3.5), atol=0.01)

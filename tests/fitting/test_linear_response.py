@@ -237,3 +237,39 @@ def test_families_whose_parameters_are_not_identified_are_refused():
     with pytest.raises(ArgumentError, match=r"factor is Flow, .*; expected") as caught:
         fitted.covariance()
     assert "\n" not in str(caught.value)
+
+
+def _standard_rows(size):
+    def model(x):
+        with numpyro.plate("rows", x.shape[0]):
+            z = numpyro.sample("z", dist.Normal(0.0, 1.0))
+            numpyro.sample("x", dist.Normal(z, 1.0), obs=x)
+
+    x = np.random.default_rng(3).normal(0.4, np.sqrt(2.0), size)
+    return fit(from_numpyro(model, x), key=KEY, inference=Polynomial(1), optimiser=CLOSE)
+
+
+def test_functions_that_combine_rows_do_not_see_them_move_together():
+    """z_n are independent N(x_n / 2, 1/2): of exp(mean z) the delta method is all but exact."""
+    size = 100
+    fitted = _standard_rows(size)
+    m = float(np.mean(fitted.local_moments()[0]))
+    exact = np.exp(2 * m + 0.5 / size) * np.expm1(0.5 / size)
+    found = float(fitted.covariance(lambda v: jnp.exp(jnp.mean(v["z"])))[0, 0])
+    assert abs(found / exact - 1.0) < 0.01
+    # And sums over rows stay what they were.
+    found = float(fitted.covariance(lambda v: jnp.sum(v["z"]))[0, 0])
+    assert abs(found / (0.5 * size) - 1.0) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda v: v["z"] > 0.0, r"bool numbers, whose means have no slope; expected real"),
+        (lambda v: jnp.log(v["z"] - 100.0) * jnp.nan, r"no finite slope in q; expected"),
+    ],
+)
+def test_functions_without_a_slope_are_refused(function, message):
+    fitted = _standard_rows(10)
+    with pytest.raises(ArgumentError, match=message):
+        fitted.covariance(function)

@@ -267,7 +267,9 @@ def _richer_globals(fitted: Fit) -> tuple[str, ...]:
     honest = "fitted.covariance(): honest sds of the means by linear response"
     nuts = "compare with NUTS where it finishes"
     if not fitted.model.locals_:
-        return ("amortis.select_family(model, key=key): which family to trust", honest, nuts)
+        select = "amortis.select_family(model, key=key): which family to trust"
+        responds = fitted.maximises_elbo and guide.global_family.is_identified
+        return (select, honest, nuts) if responds else (select, nuts)
     if isinstance(guide.local_family, Conditional):
         return ("globals_=amortis.FullRank(), or Flow()", nuts)
     fit = "amortis.fit(model, key=key, globals_=amortis.FullRank(), locals_=amortis.Conditional())"

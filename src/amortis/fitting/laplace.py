@@ -122,8 +122,10 @@ def _inverse_root(precision: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d
     """R with R R' the inverse of a positive definite matrix, scaled so that it may be ill."""
     diagonal = np.diagonal(precision)
     scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
-    values, vectors = np.linalg.eigh(scale[:, None] * precision * scale)
-    if not (np.isfinite(values).all() and values.min() > 1e-12 and (diagonal > 0.0).all()):
+    scaled = scale[:, None] * precision * scale
+    finite = np.isfinite(scaled).all()
+    values, vectors = np.linalg.eigh(scaled if finite else -np.eye(len(scaled)))
+    if not (finite and values.min() > 1e-12 and (diagonal > 0.0).all()):
         raise NotAnOptimumError(
             f"the log density does not curve down in every direction at its mode (smallest "
             f"curvature {np.min(values):.2g}), so that the covariance of Laplace() is singular; "

@@ -19,7 +19,8 @@ from jaxtyping import Array, Float
 from amortis._errors import ArgumentError, NotAnOptimumError
 from amortis.families import DiagonalNormal, FramedMean
 from amortis.fitting.draws import Fitted
-from amortis.fitting.responding import Of, of_globals
+from amortis.fitting.moments import scattered_noise
+from amortis.fitting.responding import Of, of_globals, require_slopes
 from amortis.guide import Noise
 from amortis.objectives import ClosedFormEntropy, elbo_draws, fixed_noise
 
@@ -68,7 +69,9 @@ def linear_response(fitted: Fitted, draws: int, of: Of) -> Float[np.ndarray, "k 
     noise = fixed_noise(fitted.guide, jax.random.key(0), draws, fitted.model.coupled)
     state = _State(fitted.variational["globals"], _raw(fitted))
     if not fitted.model.coupled:
-        return _solved(_arrow_on_host(fitted, state, noise, of))
+        parts = _arrow_on_host(fitted, state, noise, of)
+        require_slopes(parts.head_slopes, parts.row_slopes)
+        return _solved(parts)
     size = state.globals_.size + state.raw.size
     if size > _MOST_WHOLE:
         raise ArgumentError(
@@ -76,6 +79,7 @@ def linear_response(fitted: Fitted, draws: int, of: Of) -> Float[np.ndarray, "k 
             f"{_MOST_WHOLE} for a covariance: their Hessian is one dense matrix"
         )
     hessian, slopes = (np.asarray(v, np.float64) for v in _dense(fitted, state, noise, of))
+    require_slopes(slopes)
     return slopes @ _inverse_times(hessian, slopes.T, "the fit")
 
 
@@ -99,6 +103,8 @@ def row_responses(fitted: Fitted, draws: int) -> Float[np.ndarray, "rows raw d"]
     parts = _arrow_on_host(fitted, state, noise, of_globals)
     tie, rows = parts.tie, parts.rows
     blocks: np.ndarray = np.moveaxis(rows, 1, 0)
+    if not np.isfinite(blocks).all():
+        return None
     if not (np.linalg.eigvalsh(0.5 * (blocks + np.swapaxes(blocks, 1, 2))) > 0.0).all():
         return None
     means = tie[: fitted.guide.theta.dimension]
@@ -188,6 +194,9 @@ def _loss(fitted: Fitted, noise: Noise) -> Callable[[Any], Array]:
 
 
 def _means(fitted: Fitted, noise: Noise, of: Of) -> Callable[[Any], Array]:
+    # The rule of the ELBO may give all rows the same noise, which is right for sums over rows only.
+    noise = noise if of is of_globals else scattered_noise(fitted)
+
     def means(state: _State) -> Array:
         parameters = {**fitted.variational, "globals": state.globals_}
 
@@ -237,7 +246,7 @@ def _solved(parts: _Arrow) -> Float[np.ndarray, "k k"]:
     if rows.size:
         blocks = np.moveaxis(rows, 1, 0)
         blocks = 0.5 * (blocks + np.swapaxes(blocks, 1, 2))
-        _require_definite(np.linalg.eigvalsh(blocks).min(axis=1), "some rows of the fit")
+        _require_definite(blocks, "some rows of the fit")
         from_tie = np.linalg.solve(blocks, np.moveaxis(tie, 0, 2))  # rows, raw, g
         from_slopes = np.linalg.solve(blocks, np.moveaxis(row_slopes, 0, 2))  # rows, raw, k
         head = head - np.einsum("gnr,nrh->gh", tie, from_tie)
@@ -255,15 +264,17 @@ def _inverse_times(
     # Scaled to a unit diagonal: sharp and flat globals stand side by side.
     scale = 1.0 / np.sqrt(np.maximum(np.diagonal(hessian), 1e-300))
     scaled = scale[:, None] * hessian * scale
-    _require_definite(np.linalg.eigvalsh(scaled), what)
+    _require_definite(scaled, what)
     return scale[:, None] * np.linalg.solve(scaled, scale[:, None] * columns)
 
 
-def _require_definite(values: Float[np.ndarray, " values"], what: str) -> None:
-    if not (np.isfinite(values).all() and (values > 0.0).all()):
+def _require_definite(hessian: Float[np.ndarray, "*blocks g g"], what: str) -> None:
+    finite = np.isfinite(hessian).all()
+    smallest = float(np.linalg.eigvalsh(hessian).min()) if finite else np.nan
+    if not smallest > 0.0:
         raise NotAnOptimumError(
             f"the Hessian of the ELBO is not negative definite at {what} (smallest curvature "
-            f"{np.min(values):.2g}); expected a fit at its optimum: fit with a finer tolerance, or "
+            f"{smallest:.2g}); expected a fit at its optimum: fit with a finer tolerance, or "
             f"take another family"
         )
 

@@ -14,6 +14,7 @@ from amortis.fitting.draws import BLOCK_NUMBERS, Fitted
 from amortis.guide import Noise
 
 _MOMENT_POINTS = 512
+_SCATTERED_NUMBERS = 20_000_000
 
 
 def moments_of(fitted: Fitted) -> dict[str, tuple[Array, Array]]:
@@ -53,6 +54,28 @@ def _moments(fitted: Fitted, rule: np.ndarray, shift: np.ndarray) -> dict[str, t
         for start in range(0, _MOMENT_POINTS, per_block)
     ]
     return {name: _combined([part[name] for part in parts]) for name in parts[0]}
+
+
+def scattered_noise(fitted: Fitted) -> Noise:
+    """A rule under which no two units see their points in the same order.
+
+    For expectations of functions that combine units, as the product rule of the ELBO, which adds
+    over units, is not. Its second half mirrors the first, so that odd terms vanish.
+
+    Args:
+        fitted: the fit; the more numbers it has per draw, the fewer points there are.
+    """
+    guide, size = fitted.guide, fitted.model.size
+    points = max(_whole_fraction(_SCATTERED_NUMBERS // fitted.numbers_per_draw), 16)
+    rule = numerics.low_discrepancy(points, guide.z.dimension + guide.theta.dimension)
+    rule, half = rule.astype(jnp.result_type(float)), points // 2
+    generator = np.random.default_rng(0)
+    mixed = rule[:half, : guide.z.dimension][generator.permutation(half)]
+    order = np.arange(half)[:, None] + generator.integers(0, half, size)
+    z = mixed[order % half]
+    return Noise.equal(
+        jnp.asarray(rule[:, guide.z.dimension :]), jnp.asarray(np.concatenate([z, -z]))
+    )
 
 
 def _whole_fraction(most: int) -> int:

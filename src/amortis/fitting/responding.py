@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from amortis._errors import ArgumentError
@@ -45,6 +46,28 @@ def of_constrained(fitted: Fitted, function: Callable[[Mapping[str, Array]], Any
             raise ArgumentError(
                 "function returned no numbers; expected an array or some: return one"
             )
+        for leaf in leaves:
+            if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+                raise ArgumentError(
+                    f"function returned {leaf.dtype} numbers, whose means have no slope; expected "
+                    f"real ones: for shares of draws use fit.posterior(key=key)"
+                )
         return jnp.concatenate(leaves)
 
     return of
+
+
+def require_slopes(*slopes: np.ndarray) -> None:
+    """Refuse functions whose means do not move smoothly with q.
+
+    Args:
+        slopes: of the means, in q's parameters.
+
+    Raises:
+        ArgumentError: one is not finite.
+    """
+    if not all(np.isfinite(part).all() for part in slopes):
+        raise ArgumentError(
+            "the mean of the function has no finite slope in q; expected a function that is smooth "
+            "where q has mass: see that it is defined for all values that the latents may take"
+        )

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from amortis._errors import ArgumentError
 from amortis._require import require_count, shown
 from amortis._types import Parameters, RandomKey, RowIndex, Scalar
+from amortis.families import Mixture
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
 from amortis.numerics import tree_sum
@@ -207,7 +208,8 @@ class RenyiLoss(eqx.Module):
             value = guide.global_family.sample(parameters["globals"], epsilon)
             terms = model.log_terms(guide.theta.split(value), z, rows)
             log_q = guide.global_family.log_density(held, value)
-            return terms.prior + terms.log_det + weight * tree_sum(terms.local) - log_q
+            log_det = terms.log_det if guide.global_family.is_density else 0.0
+            return terms.prior + log_det + weight * tree_sum(terms.local) - log_q
 
         log_weights = jax.vmap(log_weight)(jnp.asarray(noise.theta))
         order = 1.0 - self.alpha
@@ -268,5 +270,10 @@ def _loss(
         raise ArgumentError(
             f"the objective weighs draws row by row, but the units of {model.plate!r} cannot be "
             f"evaluated apart; expected a model whose rows can: leave the objective out"
+        )
+    if isinstance(guide.global_family, Mixture):
+        raise ArgumentError(
+            "the objective differentiates draws of the globals, and those of Mixture(...) jump "
+            "between its components; expected another family: leave the objective out"
         )
     return RenyiLoss(NegativeElbo(model, guide, gradient), alpha, draws)
