@@ -15,6 +15,7 @@ from amortis import (
     FixedDraws,
     Flow,
     FullRank,
+    Mixture,
     Polynomial,
     Table,
     fit,
@@ -273,3 +274,22 @@ def test_functions_without_a_slope_are_refused(function, message):
     fitted = _standard_rows(10)
     with pytest.raises(ArgumentError, match=message):
         fitted.covariance(function)
+
+
+def test_locals_move_with_a_mixture_as_with_one_normal():
+    """Globals whose posterior is correlated: what locals move with has to be free of it."""
+
+    def model(x):
+        theta = numpyro.sample("theta", dist.Normal(0.0, 3.0).expand([2]).to_event(1))
+        with numpyro.plate("rows", x.shape[0]):
+            z = numpyro.sample("z", dist.Normal(theta, 1.0).to_event(1))
+            numpyro.sample("x", dist.Normal(z.sum(-1), 1.0), obs=x)
+
+    x = np.random.default_rng(0).normal(1.0, 2.0, 20)
+    bound = from_numpyro(model, x)
+    choice = {"locals_": Conditional(FullRank()), "inference": Polynomial(1)}
+    exact = fit(bound, key=KEY, globals_=FullRank(), **choice)
+    fitted = fit(bound, key=KEY, globals_=Mixture(2), **choice)
+    best, found = (f.elbo(key=KEY, draws=1000).mean for f in (exact, fitted))
+    assert abs(found - best) < 0.01
+    np.testing.assert_allclose(fitted.local_moments()[1], exact.local_moments()[1], rtol=0.01)

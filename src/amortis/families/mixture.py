@@ -4,12 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Array, Float, Int
 
 from amortis._require import require_count
 from amortis.families.framed import Framed
-from amortis.families.full_rank import FullRank
+from amortis.families.full_rank import FullRank, full_rank_parts
 from amortis.families.interface import AbstractAffineFamily, AbstractFamily
 
 _GAUSSIAN = FullRank()
@@ -95,9 +96,14 @@ class Mixture(AbstractAffineFamily):
     def standardized(
         self, raw: Float[Array, " raw"], value: Float[Array, " d"]
     ) -> Float[Array, " d"]:
-        r"""$(u_j - m_j) / s_j$ by mean and sd of the whole mixture."""
-        mean, sd = self.moments(raw)
-        return (value - mean) / sd
+        r"""$L^{-1}(u - m)$ by mean and covariance $LL^\top$ of the whole mixture."""
+        weights = jnp.exp(self.log_weights(raw))
+        means, roots = jax.vmap(full_rank_parts)(self._each(raw))
+        mean = weights @ means
+        apart = means - mean
+        every = roots @ jnp.swapaxes(roots, 1, 2) + apart[:, :, None] * apart[:, None, :]
+        root = jnp.linalg.cholesky(jnp.tensordot(weights, every, axes=1))
+        return solve_triangular(root, value - mean, lower=True)
 
     def draw(
         self, raw: Float[Array, " raw"], noise: Float[Array, " d"]
