@@ -49,5 +49,15 @@ def test_the_larger_of_two_corrections_counts(weighted, responding, expected):
     found = spread(weighted=weighted, responding=responding)
     assert found.understated is expected
     if expected:
-        how = "linear response 1.21" if responding > 1.2 else "importance weights 1.25"
-        assert found.notes == [f"q understates how uncertain the globals are: a (sd 1, by {how})"]
+        both = ", by linear response 1.21" if responding > 1.2 else ""
+        listed = f"a (sd 1, by importance weights {weighted:.3g}{both})"
+        assert found.notes == [f"q understates how uncertain the globals are: {listed}"]
+
+
+@pytest.mark.parametrize(("responding", "doubted"), [(3.9, False), (4.1, True)])
+def test_linear_response_alone_and_far_out_is_quoted_with_a_doubt(responding, doubted):
+    (note,) = spread(weighted=np.nan, responding=responding).notes
+    assert note.startswith("q understates how uncertain the globals are: a (sd 1, by linear")
+    assert note.endswith("may be too much") is doubted
+    (note,) = spread(weighted=4.1, responding=responding).notes  # weights confirm it
+    assert not note.endswith("may be too much")

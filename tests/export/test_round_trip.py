@@ -23,9 +23,12 @@ from amortis import (
     DataError,
     Evidence,
     Fit,
+    ImportanceWeighted,
     Input,
     Kind,
     Polynomial,
+    Renyi,
+    SemiAmortized,
     SetNetwork,
     Status,
     Table,
@@ -40,12 +43,17 @@ from amortis import (
 from amortis.export.choices import (
     ACTIVATIONS,
     FAMILIES,
+    OBJECTIVES,
     function_from_plain,
     function_to_plain,
+    objective_from_plain,
+    objective_to_plain,
 )
 from amortis.export.choices import FUNCTIONS as FUNCTIONS_KNOWN
+from amortis.export.malformed import Malformed
 from amortis.families import AbstractFamily
 from amortis.inference_functions import AbstractInferenceFunction
+from amortis.objectives import AbstractObjective
 from tests.export.fits import CASES, HISTORY, density, moments, of_cases, unoptimised
 
 ROOT = Path(__file__).parents[2]
@@ -194,6 +202,23 @@ def test_a_fit_that_was_optimised(tmp_path, key) -> None:
     assert again.elbo(key=key) == fitted.elbo(key=key)
 
 
+@pytest.mark.parametrize(
+    "objective", [SemiAmortized(3, 0.25), ImportanceWeighted(4), Renyi(-0.5, 5)], ids=str
+)
+def test_what_was_maximised_is_kept(objective, tmp_path) -> None:
+    fitted = dataclasses.replace(unoptimised(density(X), Polynomial(1)), objective=objective)
+    save(fitted, tmp_path / "fit.amortis")
+    again = load(tmp_path / "fit.amortis", density(X))
+    assert again.objective == objective and not again.maximises_elbo
+    assert load(tmp_path / "fit.amortis").objective == objective
+
+
+def test_older_archives_do_not_say_what_was_maximised() -> None:
+    assert objective_to_plain(None) is None and objective_from_plain(None) is None
+    with pytest.raises(Malformed, match="'Elbow' where one of SemiAmortized, "):
+        objective_from_plain({"class": "Elbow"})
+
+
 def test_densities_are_bound_by_the_user(tmp_path) -> None:
     fitted = unoptimised(density(X), Polynomial(1))
     save(fitted, tmp_path / "fit.amortis")
@@ -313,7 +338,11 @@ def test_every_function_with_every_choice(fits, name, tmp_path) -> None:
 def test_every_choice_of_the_front_door_is_known() -> None:
     # A network is code of the user's, which no archive holds.
     public = [getattr(amortis, name) for name in amortis.__all__ if name != "Network"]
-    for kind, known in ((AbstractFamily, FAMILIES), (AbstractInferenceFunction, FUNCTIONS_KNOWN)):
+    for kind, known in (
+        (AbstractFamily, FAMILIES),
+        (AbstractInferenceFunction, FUNCTIONS_KNOWN),
+        (AbstractObjective, OBJECTIVES),
+    ):
         there = {c.__name__: c for c in public if isinstance(c, type) and issubclass(c, kind)}
         assert there == dict(known)
 

@@ -14,6 +14,7 @@ import scipy.stats
 import amortis
 from amortis import (
     ArgumentError,
+    BatchAndMatch,
     Conditional,
     CouplingLayers,
     DiagonalNormal,
@@ -146,6 +147,18 @@ def test_what_is_no_choice_for_globals_or_locals(with_locals, choice, message, m
 
 
 @pytest.mark.parametrize(
+    "given",
+    [{"gradient": amortis.ClosedFormEntropy()}, {"monitor": print}, {"restarts": 2}],
+    ids=str,
+)
+def test_what_laplace_would_ignore(ten, given):
+    refused(
+        r"Laplace\(...\), which finds q in its own way; expected no .*: leave them out",
+        lambda: fit(ten, key=KEY, globals_=Laplace(), **given),
+    )
+
+
+@pytest.mark.parametrize(
     "log_density",
     [lambda u: -0.5 * u[0] ** 2, lambda u: -0.5 * (u[0] + u[1]) ** 2],
     ids=["flat", "ridge"],
@@ -156,6 +169,18 @@ def test_laplace_of_an_improper_posterior(log_density):
         lambda: fit(of_globals(log_density, 2), key=KEY, globals_=Laplace()),
         NotAnOptimumError,
     )
+
+
+def test_a_mode_so_flat_that_its_curvature_says_nothing():
+    model = of_globals(lambda u: -jnp.sum(u**4), 2)
+    refused(
+        "so flat at its mode that .* not by half a nat, .*; expected a mode like a normal's",
+        lambda: fit(model, key=KEY, globals_=Laplace()),
+        NotAnOptimumError,
+    )
+    # Batch and match needs no curvature to start from: its fixed point has E[16 u^6] = 1 / s^2.
+    _, sds = fit(model, key=KEY, globals_=BatchAndMatch()).global_moments()
+    np.testing.assert_allclose(sds, 240.0**-0.125, rtol=0.05)
 
 
 def half(u):

@@ -15,12 +15,17 @@ from amortis import (
     FixedDraws,
     Flow,
     FullRank,
+    ImportanceWeighted,
+    Laplace,
     Mixture,
+    Point,
     Polynomial,
+    Status,
     Table,
     fit,
     from_density,
     from_numpyro,
+    infer,
 )
 from amortis._errors import NotAnOptimumError
 from amortis.families import DiagonalNormal
@@ -268,12 +273,54 @@ def test_functions_that_combine_rows_do_not_see_them_move_together():
     [
         (lambda v: v["z"] > 0.0, r"bool numbers, whose means have no slope; expected real"),
         (lambda v: jnp.log(v["z"] - 100.0) * jnp.nan, r"no finite slope in q; expected"),
+        (lambda v: np.sin(v["z"]), r"what JAX cannot follow \(TracerArray.*\); expected"),
+        (lambda v: 1.0 if v["z"][0] > 0.0 else 0.0, r"cannot follow \(TracerBool.*\); expected"),
+        (lambda v: "sd", r"function returned 'sd'; expected an array or a pytree of arrays"),
+        (lambda v: v["w"], r"asked for the site 'w'; expected one of z"),
+        (lambda v: jnp.tile(v["z"], 301), r"returned 3010 numbers; expected at most 3000"),
     ],
 )
-def test_functions_without_a_slope_are_refused(function, message):
+def test_functions_that_cannot_be_asked_for_are_refused(function, message):
     fitted = _standard_rows(10)
-    with pytest.raises(ArgumentError, match=message):
+    with pytest.raises(ArgumentError, match=message) as caught:
         fitted.covariance(function)
+    assert "\n" not in str(caught.value)
+
+
+def _line(x):
+    theta = numpyro.sample("theta", dist.Normal(0.0, 10.0))
+    numpyro.sample("x", dist.Normal(theta, 1.0).expand(x.shape).to_event(1), obs=x)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "came"),
+    [
+        ({"globals_": Laplace()}, r"found in another way than by maximising the ELBO"),
+        ({"objective": ImportanceWeighted(2)}, r"the fit maximised ImportanceWeighted"),
+    ],
+    ids=["Laplace", "ImportanceWeighted"],
+)
+def test_what_is_no_optimum_of_the_elbo_has_no_linear_response(chosen, came):
+    fitted = fit(from_numpyro(_line, jnp.ones(3)), key=KEY, **chosen)
+    with pytest.raises(NotAnOptimumError, match=rf"but .*{came}.*; expected") as caught:
+        fitted.covariance()
+    assert "\n" not in str(caught.value)
+
+
+def test_fits_that_diverged_or_have_globals_of_other_data_have_none_either():
+    fitted = dataclasses.replace(_standard_rows(10), status=Status.DIVERGED)
+    with pytest.raises(NotAnOptimumError, match="but the fit diverged; expected"):
+        fitted.covariance()
+    with pytest.raises(NotAnOptimumError, match="q of the globals comes from other data"):
+        infer(_standard_rows(10), jnp.zeros(3)).covariance()
+
+
+def test_locals_that_would_move_with_a_point_are_refused():
+    model, family = wells(), Conditional()
+    fitted = fit(model, key=KEY, globals_=Point())
+    guide = dataclasses.replace(fitted.guide, local_family=family)
+    with pytest.raises(ArgumentError, match=r"Point\(\) holds at a point, .*; expected locals"):
+        dataclasses.replace(fitted, guide=guide).covariance()
 
 
 def test_locals_move_with_a_mixture_as_with_one_normal():

@@ -272,3 +272,14 @@ def test_a_fit_is_bound_to_new_data_of_another_length():
     )
     for found, given in zip(again.global_moments(), fitted.global_moments(), strict=True):
         assert np.array_equal(found, given)
+
+
+def test_a_site_as_long_as_the_data_is_no_row_of_theirs():
+    """Of two rates and two numbers neither is a row of the other where no locals are wanted."""
+
+    def model(y):
+        rate = numpyro.sample("rate", dist.Exponential(1.0).expand([2]).to_event(1))
+        numpyro.sample("y", dist.Normal(rate, 1.0).to_event(1), obs=y)
+
+    bound = from_numpyro(model, jnp.asarray([0.3, 1.2]), local=Locals.NONE)
+    assert dict(bound.globals_) == {"rate": (2,)} and not bound.locals_

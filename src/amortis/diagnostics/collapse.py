@@ -41,6 +41,18 @@ class Collapse:
     mutual_information: float
     most_information: float
 
+    def __str__(self) -> str:
+        kl = self.kl[np.isfinite(self.kl)]
+        each = (
+            f", KL to the prior {kl.min():.2g} to {kl.max():.2g} nats per datum" if len(kl) else ""
+        )
+        if len(kl) == 1:
+            each = f", KL to the prior {kl[0]:.2g} nats per datum"
+        return (
+            f"{int(self.active.sum())} of {len(self.active)} active{each}; information "
+            f"{self.mutual_information:.2g} of at most {self.most_information:.2g} nats"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The record as plain values, for JSON; what is not finite is None."""
         return {

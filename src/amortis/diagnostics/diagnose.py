@@ -2,18 +2,21 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from amortis import numerics
 from amortis._errors import ArgumentError
 from amortis._require import require_count, require_key, require_kind
 from amortis._types import RandomKey
 from amortis.diagnostics.collapse import collapse_of
 from amortis.diagnostics.diagnosis import Diagnosis
 from amortis.diagnostics.finding import Finding, WorstRow
-from amortis.diagnostics.held_out import HeldOut, held_out_by, require_held_out
+from amortis.diagnostics.held_out import held_out_by, require_held_out
+from amortis.diagnostics.missed_modes import MissedMode, missed_modes
+from amortis.diagnostics.next_steps import next_steps
 from amortis.diagnostics.pareto import EXACT, TRUSTED, k_error
 from amortis.diagnostics.ratios import (
     RATIO_DRAWS,
@@ -23,7 +26,6 @@ from amortis.diagnostics.ratios import (
     ratios_of_whole,
 )
 from amortis.diagnostics.spread import Spread, spread_of
-from amortis.families import Conditional
 from amortis.fitting import Estimate, Fit, Gap, amortization_gap, separated
 from amortis.inference_functions import described
 from amortis.model import given_data
@@ -33,6 +35,9 @@ _SHARE = 0.01
 """Share of data with k-hat above 0.7 from which the factors count as too narrow."""
 
 _GLOBAL_DRAWS = 1000
+
+_CLIMBS = 2**20
+"""What a key is for, beside draws."""
 
 
 def diagnose(
@@ -128,7 +133,9 @@ def _diagnosis(
     if held_out is not None:
         unseen = held_out_by(fitted, held_out, ratios.row_elbos, key=key, draws=draws)
     spread = spread_of(fitted, ratios.weighted, ratios.global_k)
-    finding = _finding(fitted, gap, ratios, spread, tolerance)
+    elbo = fitted.elbo(key=key, draws=draws)
+    missed = missed_modes(fitted, elbo.mean, key=numerics.forked(key, _CLIMBS))
+    finding = _finding(fitted, gap, ratios, spread, missed, tolerance)
     return Diagnosis(
         finding=finding,
         size=fitted.model.size,
@@ -140,17 +147,18 @@ def _diagnosis(
         own_k=ratios.own_k,
         influence_k=ratios.influence_k,
         global_k=ratios.global_k,
-        elbo=fitted.elbo(key=key, draws=draws),
-        evidence=ratios.evidence,
+        elbo=elbo,
+        evidence=None if missed else ratios.evidence,  # weights know nothing of those
         weight_variance=math.nan if ratios.weighted is None else ratios.weighted.variance,
         outside=math.nan if ratios.weighted is None else ratios.weighted.outside,
         spread=spread,
+        missed=missed,
         worst=_worst(fitted, gap, ratios),
         collapse=collapse_of(fitted, key=key),
         held_out=unseen,
         reference_gain=None if reference is None else _gain(fitted, reference, key, draws),
         unsettled=int(np.sum(~gap.settled)),
-        next_steps=_next_steps(finding, fitted, unseen, tolerance),
+        next_steps=next_steps(finding, fitted, unseen, missed, tolerance),
         status=fitted.status,
         function=described(fitted.guide.inference),
         is_start=fitted.objective is not None and fitted.objective.is_start,
@@ -188,7 +196,12 @@ def _gain(fitted: Fit, reference: Fit, key: RandomKey, draws: int) -> Estimate:
 
 
 def _finding(
-    fitted: Fit, gap: Gap, ratios: Ratios, spread: Spread | None, tolerance: float
+    fitted: Fit,
+    gap: Gap,
+    ratios: Ratios,
+    spread: Spread | None,
+    missed: Sequence[MissedMode],
+    tolerance: float,
 ) -> Finding:
     """The first of what is wrong, in the order in which it would have to be mended."""
     if gap.total.mean - 2.0 * gap.total.se > tolerance * len(gap.rows):
@@ -199,11 +212,13 @@ def _finding(
         return Finding.FAMILY_TOO_NARROW
     if np.mean(_surely_above(ratios.row_k)) > _SHARE:
         return Finding.FUNCTION_TOO_SMALL
-    if fitted.status is not Status.CONVERGED and not fitted.held:
+    if missed:
+        return Finding.GLOBALS_TOO_NARROW
+    if not (fitted.status is Status.CONVERGED or fitted.held or _is_vouched_for(fitted, ratios)):
         return Finding.UNFINISHED
     # NaN, where nothing was measured, is not above.
     globals_narrow = ratios.global_k - k_error(_GLOBAL_DRAWS, ratios.global_k) > TRUSTED
-    globals_narrow |= spread is not None and spread.understated
+    globals_narrow |= spread is not None and (spread.understated or spread.shifted)
     if not fitted.model.locals_:
         if math.isnan(ratios.global_k):
             return Finding.NOT_MEASURED
@@ -217,6 +232,11 @@ def _finding(
     if (ratios.row_k == EXACT).all() and ratios.global_k == EXACT:
         return Finding.EXACT
     return Finding.GLOBALS_TOO_NARROW if globals_narrow else Finding.FINE
+
+
+def _is_vouched_for(fitted: Fit, ratios: Ratios) -> bool:
+    """Whether weights are so even that q is the posterior, however the optimiser ended."""
+    return not fitted.model.locals_ and ratios.weighted is not None and ratios.weighted.even
 
 
 def _is_close(ratios: Ratios, spread: Spread | None) -> bool:
@@ -234,46 +254,6 @@ def _surely_above(k: np.ndarray) -> np.ndarray:
     """Where k-hat exceeds what is trusted by more than its error; not where it is unknown."""
     unit = k_error(RATIO_DRAWS, 0.0)  # the error is that times 1 + k
     return k > (TRUSTED + unit) / (1.0 - unit)
-
-
-def _next_steps(
-    finding: Finding, fitted: Fit, unseen: HeldOut | None, tolerance: float
-) -> tuple[str, ...]:
-    function = fitted.guide.inference
-    if finding is Finding.FUNCTION_TOO_SMALL:
-        refine = (
-            "amortis.refine(fitted, key=key): a factor per datum, started at the function's output"
-        )
-        larger = f"amortis.fit(model, key=key, tolerance={tolerance:g}): grow {described(function)}"
-        only = fitted.model.coupled or function.owns_rows or fitted.held or fitted.objective
-        return (refine,) if only else (refine, larger)
-    if finding is Finding.UNCERTAIN:
-        return ("amortis.diagnose(fitted, key=key, draws=...) with more draws",)
-    if finding is Finding.UNFINISHED:
-        return ("amortis.fit(model, key=key, ...) with more evaluations, draws or restarts",)
-    if finding is Finding.FAMILY_TOO_NARROW:
-        return ("a richer family for the locals; compare with NUTS where it finishes",)
-    if finding is Finding.GLOBALS_TOO_NARROW:
-        return _richer_globals(fitted)
-    if finding in (Finding.UNITS_TIED, Finding.NOT_MEASURED):
-        return ("trust means more than sds; amortis.compare(fitted, mcmc) where NUTS finishes",)
-    if unseen is not None and unseen.gap.mean - 2.0 * unseen.gap.se > tolerance:
-        return ("amortis.refine(amortis.infer(fitted, x_new), key=key) for new data",)
-    return ()
-
-
-def _richer_globals(fitted: Fit) -> tuple[str, ...]:
-    guide = fitted.guide
-    honest = "fitted.covariance(): honest sds of the means by linear response"
-    nuts = "compare with NUTS where it finishes"
-    if not fitted.model.locals_:
-        select = "amortis.select_family(model, key=key): which family to trust"
-        responds = fitted.maximises_elbo and guide.global_family.is_identified
-        return (select, honest, nuts) if responds else (select, nuts)
-    if isinstance(guide.local_family, Conditional):
-        return ("globals_=amortis.FullRank(), or Flow()", nuts)
-    fit = "amortis.fit(model, key=key, globals_=amortis.FullRank(), locals_=amortis.Conditional())"
-    return (f"{fit}: locals that move with the globals", honest, nuts)
 
 
 def _worst(fitted: Fit, gap: Gap, ratios: Ratios, count: int = 10) -> tuple[WorstRow, ...]:

@@ -10,9 +10,11 @@ from jaxtyping import Float
 from amortis.diagnostics.collapse import Collapse
 from amortis.diagnostics.finding import Finding, WorstRow
 from amortis.diagnostics.held_out import HeldOut
+from amortis.diagnostics.missed_modes import MissedMode
 from amortis.diagnostics.pareto import EXACT, TRUSTED
 from amortis.diagnostics.ratios import influence_error
 from amortis.diagnostics.spread import Spread
+from amortis.diagnostics.weighted import EVEN
 from amortis.fitting import Estimate
 from amortis.optimise import Status
 
@@ -43,6 +45,8 @@ class Diagnosis:
         outside: share of the draws behind `global_k` at which the log joint is not finite, such as
             where an ODE solver gives up; NaN where not measured.
         spread: moments of the globals beside what corrects them; None where not measured.
+        missed: modes where q has no mass, as far as climbs from several points find them; only of
+            models without locals.
         worst: the data with the largest gaps.
         collapse: what each latent coordinate learns from the data.
         held_out: the same on held-out data; None if there were none.
@@ -71,6 +75,7 @@ class Diagnosis:
     weight_variance: float
     outside: float
     spread: Spread | None
+    missed: tuple[MissedMode, ...]
     worst: tuple[WorstRow, ...]
     collapse: Collapse
     held_out: HeldOut | None
@@ -144,6 +149,7 @@ class Diagnosis:
             "weight_variance": _plain(self.weight_variance),
             "outside": _plain(self.outside),
             "spread": None if self.spread is None else self.spread.to_dict(),
+            "missed": [mode.to_dict() for mode in self.missed],
             "worst": [
                 {
                     "index": row.index,
@@ -198,9 +204,9 @@ def _sentences(diagnosis: Diagnosis) -> list[str]:
         gain = diagnosis.reference_gain
         lines.append(f"  other    the reference is {gain.mean:.4g} ± {gain.se:.1g} nats ahead")
     if diagnosis.held_out is not None:
-        lines.append(f"  held out {_held_out_sentence(diagnosis.held_out)}")
+        lines.append(f"  held out {diagnosis.held_out}")
     if diagnosis.has_locals:
-        lines.append(f"  latents  {_latents_sentence(diagnosis.collapse)}")
+        lines.append(f"  latents  {diagnosis.collapse}")
     lines += [f"  note     {note}" for note in _notes(diagnosis)]
     if diagnosis.finding is Finding.FUNCTION_TOO_SMALL:
         for row in diagnosis.worst[:3]:
@@ -218,31 +224,6 @@ def _answer(diagnosis: Diagnosis) -> str:
     return diagnosis.finding.value
 
 
-def _held_out_sentence(held_out: HeldOut) -> str:
-    gap, elbo, fitted = held_out.gap, held_out.elbo, held_out.fitted_elbo
-    bound = ""
-    if math.isfinite(elbo.mean):
-        bound = (
-            f"elbo {elbo.mean:.4g} ± {elbo.se:.1g} per datum beside {fitted.mean:.4g} ± "
-            f"{fitted.se:.1g} on the fitted; "
-        )
-    return (
-        f"gap {gap.mean:.2g} ± {gap.se:.1g} per datum on {held_out.size} data; {bound}k-hat above "
-        f"{TRUSTED} for {held_out.untrusted}"
-    )
-
-
-def _latents_sentence(collapse: Collapse) -> str:
-    kl = collapse.kl[np.isfinite(collapse.kl)]
-    spread = f", KL to the prior {kl.min():.2g} to {kl.max():.2g} nats per datum" if len(kl) else ""
-    if len(kl) == 1:
-        spread = f", KL to the prior {kl[0]:.2g} nats per datum"
-    return (
-        f"{int(collapse.active.sum())} of {len(collapse.active)} active{spread}; information "
-        f"{collapse.mutual_information:.2g} of at most {collapse.most_information:.2g} nats"
-    )
-
-
 def _notes(diagnosis: Diagnosis) -> list[str]:
     notes: list[str] = []
     if diagnosis.is_start:
@@ -252,6 +233,7 @@ def _notes(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.outside > 0.0:
         share = f"{100.0 * diagnosis.outside:.2g} %"
         notes.append(f"the log joint is not finite at {share} of the draws of q")
+    notes += [f"q misses {mode}" for mode in diagnosis.missed]
     if diagnosis.unsettled:
         notes.append(f"the own optimum of {diagnosis.unsettled} data was not found")
     if diagnosis.untrusted:
@@ -284,7 +266,12 @@ def _k_sentence(diagnosis: Diagnosis) -> str:
         if math.isnan(diagnosis.global_k):
             return "not measured"
         exact = "exact" if diagnosis.global_k == EXACT else f"{diagnosis.global_k:.2f}"
-        return f"{exact}, of all latents together"
+        even = ""
+        if 0.0 < diagnosis.weight_variance <= EVEN and diagnosis.global_k > TRUSTED:
+            # The tail of weights that hardly differ is no reason to distrust them.
+            even = f", whose log weights differ by {math.sqrt(diagnosis.weight_variance):.2g} nats"
+        where = ", where q has mass" if diagnosis.missed else ""
+        return f"{exact}, of all latents together{even}{where}"
     if (diagnosis.row_k == EXACT).all():
         rows = "all data exact"
     else:

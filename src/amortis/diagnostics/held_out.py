@@ -33,6 +33,19 @@ class HeldOut:
     fitted_elbo: Estimate
     untrusted: int
 
+    def __str__(self) -> str:
+        gap, elbo, fitted = self.gap, self.elbo, self.fitted_elbo
+        bound = ""
+        if math.isfinite(elbo.mean):
+            bound = (
+                f"elbo {elbo.mean:.4g} ± {elbo.se:.1g} per datum beside {fitted.mean:.4g} ± "
+                f"{fitted.se:.1g} on the fitted; "
+            )
+        return (
+            f"gap {gap.mean:.2g} ± {gap.se:.1g} per datum on {self.size} data; {bound}k-hat above "
+            f"{TRUSTED} for {self.untrusted}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The record as plain values, for JSON."""
         return {

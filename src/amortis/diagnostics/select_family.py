@@ -14,7 +14,14 @@ from amortis.diagnostics.diagnose import diagnose
 from amortis.diagnostics.diagnosis import Diagnosis
 from amortis.diagnostics.finding import Finding
 from amortis.diagnostics.weighted import EVEN
-from amortis.families import AbstractFamily, Conditional, DiagonalNormal, Flow, FullRank
+from amortis.families import (
+    AbstractFamily,
+    Conditional,
+    DiagonalNormal,
+    Flow,
+    FullRank,
+    Mixture,
+)
 from amortis.fitting import AbstractApproximation, Fit, fit
 from amortis.model import LatentModel
 
@@ -139,7 +146,8 @@ def select_family(
         model: a bound model.
         key: random key.
         candidates: what to try, in this order; by default a mean-field normal, a full-rank one
-            (with locals that move with the globals, where there are any), and a flow.
+            (with locals that move with the globals, where there are any), and a flow; where a fit
+            misses modes also a mixture, with a component in each.
         all_of_them: whether to go on after one can be trusted.
 
     Returns:
@@ -169,10 +177,14 @@ def select_family(
     for factors in wanted:
         require_kind("a candidate", factors, Factors, "amortis.Factors(amortis.FullRank())")
     tried: list[Candidate] = []
-    for i, factors in enumerate(wanted):
-        tried.append(_tried(model, factors, numerics.forked(key, i)))
+    waiting = list(wanted)
+    while waiting:
+        factors = waiting.pop(0)
+        tried.append(_tried(model, factors, numerics.forked(key, len(tried))))
         if _is_enough(tried[-1]) and not all_of_them:
             break
+        if candidates is None and not any(isinstance(c.factors.globals_, Mixture) for c in tried):
+            waiting = [*_in_every_mode(tried[-1]), *waiting]
     if all(c.fit is None for c in tried):
         raise ModelError(
             f"no family could be fitted ({tried[-1].failure}); expected at least one: see the "
@@ -200,6 +212,13 @@ def _tried(model: LatentModel, factors: Factors, key: RandomKey) -> Candidate:
     except (ModelError, MissingDependencyError, ArgumentError) as error:
         return Candidate(factors, None, None, time.perf_counter() - started, str(error))
     return Candidate(factors, fitted, found, time.perf_counter() - started)
+
+
+def _in_every_mode(candidate: Candidate) -> tuple[Factors, ...]:
+    """A mixture, where one mode is not all."""
+    if candidate.diagnosis is None or not candidate.diagnosis.missed:
+        return ()
+    return (Factors(Mixture(1 + len(candidate.diagnosis.missed))),)
 
 
 def _is_enough(candidate: Candidate) -> bool:

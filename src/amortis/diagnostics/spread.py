@@ -14,6 +14,9 @@ from amortis.fitting import Fit, unconstrained_covariance
 _UNDERSTATED, _SHIFTED = 1.2, 0.2
 """Ratio of sds from which q counts as too narrow, and shift in sds from which it is elsewhere."""
 
+_FAR = 4.0
+"""Ratio from which linear response, where no weights confirm it, is quoted with a doubt."""
+
 _MOST_GLOBALS, _MOST_NUMBERS = 100, 20_000_000
 """Globals, and rows times dimensions times draws, up to which the Hessian is worth its time."""
 
@@ -73,18 +76,23 @@ class Spread:
         notes: list[str] = []
         if self.understated:
             listed = _listed(self.ratios, _UNDERSTATED, self._narrow)
-            notes.append(f"q understates how uncertain the globals are: {listed}")
+            far = bool(
+                (self.responding / self.sds)[np.isnan(self.weighted_sds)].max(initial=0) > _FAR
+            )
+            doubt = (
+                "; linear response is of first order, and so much may be too much" if far else ""
+            )
+            notes.append(f"q understates how uncertain the globals are: {listed}{doubt}")
         if self.shifted:
             listed = _listed(self.shifts, _SHIFTED, self._elsewhere)
             notes.append(f"q is elsewhere than the posterior: {listed}")
         return notes
 
     def _narrow(self, j: int) -> str:
-        by_response = not np.nan_to_num(self.weighted_sds[j]) > np.nan_to_num(self.responding[j])
-        wider, how = self.weighted_sds[j], "importance weights"
-        if by_response:
-            wider, how = self.responding[j], "linear response"
-        return f"{self.names[j]} (sd {self.sds[j]:.3g}, by {how} {wider:.3g})"
+        # Weights first: linear response is of first order, and may be far too much.
+        found = {"importance weights": self.weighted_sds[j], "linear response": self.responding[j]}
+        said = [f"by {how} {sd:.3g}" for how, sd in found.items() if np.isfinite(sd)]
+        return f"{self.names[j]} (sd {self.sds[j]:.3g}, {', '.join(said)})"
 
     def _elsewhere(self, j: int) -> str:
         return (
@@ -116,17 +124,12 @@ def spread_of(fitted: Fit, weighted: Weighted | None, k: float) -> Spread | None
     guide = fitted.guide
     if not guide.global_family.is_density or fitted.held or not guide.theta.dimension:
         return None
-    names = tuple(
-        f"{site}[{', '.join(map(str, at))}]" if at else site
-        for site, shape in guide.theta.shapes.items()
-        for at in np.ndindex(*shape)
-    )
     means, sds = (np.asarray(part, np.float64) for part in fitted.global_moments())
-    unknown = np.full(len(names), np.nan)
+    unknown = np.full(guide.theta.dimension, np.nan)
     found = (unknown, unknown, unknown)
     if weighted is not None and (k <= TRUSTED or weighted.even):
         found = (weighted.means, weighted.errors, weighted.sds)
-    return Spread(names, means, sds, _responding(fitted), *found)
+    return Spread(guide.theta.names, means, sds, _responding(fitted), *found)
 
 
 def _responding(fitted: Fit) -> Float[np.ndarray, " d"]:

@@ -1,4 +1,4 @@
-"""Families and inference functions as plain values: the class by name, and what was chosen of it.
+"""Families, inference functions and objectives as plain values: the class by name, and choices.
 
 Only classes of this library are known, each by name: a manifest can choose among them, and can
 never cause anything to be imported.
@@ -41,6 +41,7 @@ from amortis.inference_functions import (
     Table,
     Windowed,
 )
+from amortis.objectives import AbstractObjective, ImportanceWeighted, Renyi, SemiAmortized
 
 FAMILIES: Mapping[str, type[AbstractFamily]] = {
     known.__name__: known
@@ -65,6 +66,10 @@ ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
     "tanh": jnp.tanh,
 }
 
+OBJECTIVES: Mapping[str, type[AbstractObjective]] = {
+    known.__name__: known for known in (SemiAmortized, ImportanceWeighted, Renyi)
+}
+
 _LIMITS = {"depth": 1000, "degree": 20_000, "layers": 1000, "components": 100_000}
 """Layers are traced and terms counted when an archive is read: a number must not cost hours."""
 
@@ -73,7 +78,11 @@ _LATER = {"start_sd": 0.0}
 
 T = TypeVar(
     "T",
-    bound=AbstractFamily | AbstractInferenceFunction | AbstractLayers | AbstractTransformer,
+    bound=AbstractFamily
+    | AbstractInferenceFunction
+    | AbstractLayers
+    | AbstractObjective
+    | AbstractTransformer,
 )
 
 
@@ -118,6 +127,27 @@ def function_from_plain(plain: object) -> AbstractInferenceFunction:
         Malformed: no inference function of this library is written so.
     """
     return _from_plain(plain, FUNCTIONS)
+
+
+def objective_to_plain(objective: AbstractObjective | None) -> dict[str, Any] | None:
+    """What was maximised in place of the ELBO as plain values.
+
+    Args:
+        objective: one of this library's, or None.
+
+    Raises:
+        ArgumentError: it is of another class.
+    """
+    return None if objective is None else _to_plain("objective", objective, OBJECTIVES)
+
+
+def objective_from_plain(plain: object) -> AbstractObjective | None:
+    """The objective again; None for the ELBO, of which older archives say nothing.
+
+    Raises:
+        Malformed: no objective of this library is written so.
+    """
+    return None if plain is None else _from_plain(plain, OBJECTIVES)
 
 
 def _to_plain(role: str, choice: Any, known: Mapping[str, type[T]]) -> dict[str, Any]:
@@ -208,12 +238,15 @@ def _read_offsets(plain: object) -> tuple[int, ...]:
 
 _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     "activation": _activation_name,
+    "alpha": float,
     "components": _written("components"),
     "degree": _written("degree"),
     "depth": _written("depth"),
+    "draws": int,
     "given": lambda family: family_to_plain("locals_", family),
     "globals_": int,
     "inner": function_to_plain,
+    "inner_steps": int,
     "knots": int,
     "layers": _layers_written,
     "offsets": list,
@@ -221,17 +254,21 @@ _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     "reach": float,
     "skip": bool,
     "start_sd": float,
+    "step_size": float,
     "transformer": lambda value: _to_plain("transformer", value, TRANSFORMERS),
     "width": int,
 }
 _READ: Mapping[str, Callable[[object], Any]] = {
     "activation": _read_activation,
+    "alpha": lambda plain: of_kind("alpha", plain, float),
     "components": _read("components"),
     "degree": _read("degree"),
     "depth": _read("depth"),
+    "draws": _read("draws"),
     "given": family_from_plain,
     "globals_": _read("globals_"),
     "inner": _read_inner,
+    "inner_steps": _read("inner_steps"),
     "knots": _read("knots"),
     "layers": _layers_read,
     "offsets": _read_offsets,
@@ -239,6 +276,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "reach": lambda plain: of_kind("reach", plain, float),
     "skip": lambda plain: of_kind("skip", plain, bool),
     "start_sd": lambda plain: of_kind("start_sd", plain, float),
+    "step_size": lambda plain: of_kind("step_size", plain, float),
     "transformer": lambda plain: _from_plain(plain, TRANSFORMERS),
     "width": _read("width"),
 }

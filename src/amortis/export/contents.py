@@ -22,6 +22,8 @@ from amortis.export.choices import (
     family_to_plain,
     function_from_plain,
     function_to_plain,
+    objective_from_plain,
+    objective_to_plain,
 )
 from amortis.export.fingerprint import fingerprint
 from amortis.export.form_plain import form_from_plain, form_to_plain
@@ -96,6 +98,7 @@ def contents_of(fitted: Fit) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "global_family": family_to_plain("globals_", guide.global_family),
         "local_family": family_to_plain("locals_", guide.local_family),
         "inference": function_to_plain(guide.inference),
+        "objective": objective_to_plain(fitted.objective),
         "shape": dataclasses.asdict(guide.shape),
         "reads": {
             "rows": list(trained.input_names),
@@ -143,6 +146,7 @@ def contents_from(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
         member_names=_optional_texts("members", names.get("members")),
         status=Status[status],
         history=_history(arrays),
+        objective=objective_from_plain(plain.get("objective")),
     )
     _require_readable(trained)
     return Contents(

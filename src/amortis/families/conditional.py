@@ -48,8 +48,9 @@ class Conditional(AbstractFamily):
         require_kind("Conditional given", self.given, AbstractFamily, "amortis.DiagonalNormal()")
         if isinstance(self.given, Conditional) or not self.given.is_identified:
             raise ArgumentError(
-                f"Conditional given is {type(self.given).__name__}(); expected a normal of the "
-                f"locals: pass amortis.DiagonalNormal() or amortis.FullRank()"
+                f"Conditional given is {type(self.given).__name__}(), some of whose parameters "
+                f"have no meaning of their own that could be affine in the globals; expected one "
+                f"whose have: pass amortis.DiagonalNormal() or amortis.FullRank()"
             )
 
     def for_globals(self, dimension: int) -> "Conditional":

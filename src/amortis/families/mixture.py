@@ -24,8 +24,9 @@ class Mixture(AbstractAffineFamily):
     In the ELBO the components are summed over, $E_q[f] = \sum_k w_k E_k[f]$, so that gradients
     reach the weights; there is no closed form of the entropy, which is $-E_q[\log q]$ by draws.
 
-    Where the start, a mean-field fit, knows of one mode, the components share it: they bend around
-    what is skewed rather than finding modes that are far away.
+    A fit begins at the modes that climbs from several points lead to, weighted by their Laplace
+    masses. Of a single mode the components share a mean-field fit: they bend around what is skewed.
+    With locals, or more than 100 globals, that is the start as well.
 
     The noise of a draw chooses the component too: of $\Phi(\epsilon_1)$ the place among the
     cumulated weights says which, and the place within the component's share is uniform again.

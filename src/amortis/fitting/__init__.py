@@ -3,7 +3,7 @@
 Short on purpose: anything that computes belongs to a room below.
 """
 
-from amortis.fitting.approximation import AbstractApproximation
+from amortis.fitting.approximation import AbstractApproximation, LogJoint, value_at
 from amortis.fitting.batch_and_match import BatchAndMatch
 from amortis.fitting.capacity_record import Capacity, CapacityStep
 from amortis.fitting.choose import with_inference
@@ -15,6 +15,7 @@ from amortis.fitting.gap import Gap, amortization_gap, blocks_of, raw_of, separa
 from amortis.fitting.infer import bound_to, infer, require_function
 from amortis.fitting.laplace import Laplace
 from amortis.fitting.log_densities import log_densities
+from amortis.fitting.modes import distinct_modes
 from amortis.fitting.paired import independent_noise, mean_and_se, seed_of
 from amortis.fitting.pathfinder import Pathfinder
 from amortis.fitting.predict import log_likelihood, predict, require_few
@@ -28,6 +29,7 @@ from amortis.fitting.row_optima import (
     row_blocks,
     row_noise,
 )
+from amortis.fitting.start_points import climbed
 from amortis.fitting.trained import Trained
 from amortis.fitting.update import InheritedRebind, update
 
@@ -41,12 +43,15 @@ __all__ = [
     "Gap",
     "InheritedRebind",
     "Laplace",
+    "LogJoint",
     "Pathfinder",
     "Trained",
     "amortization_gap",
     "blocks_of",
     "bound_to",
+    "climbed",
     "constrained",
+    "distinct_modes",
     "fit",
     "independent_noise",
     "infer",
@@ -69,5 +74,6 @@ __all__ = [
     "shapes_of",
     "unconstrained_covariance",
     "update",
+    "value_at",
     "with_inference",
 ]

@@ -110,7 +110,7 @@ def fit(
     _require_no_rows(model, inference, locals_, tolerance)
     given = Choices(optimiser, gradient, monitor)
     if isinstance(globals_, AbstractApproximation):
-        _require_alone(globals_, optimiser, objective, restarts)
+        _require_alone(globals_, optimiser, gradient, objective, restarts, monitor)
         return approximated(model, globals_, key)
     families = [DiagonalNormal() if family is None else family for family in (globals_, locals_)]
     fitted = _composed(model, _as_chosen(inference), families, objective, restarts, given, key)
@@ -203,7 +203,8 @@ def _require_alone(approximation: object, *given: object) -> None:
     if any(value not in (None, 1) for value in given):
         raise ArgumentError(
             f"globals_ is {type(approximation).__name__}(...), which finds q in its own way; "
-            f"expected no optimiser, objective or restarts beside it: leave them out"
+            f"expected no optimiser, gradient, objective, restarts or monitor beside it: leave "
+            f"them out"
         )
 
 

@@ -93,7 +93,15 @@ def bound_to(trained: Trained, model: LatentModel, held: bool) -> Fit:
         contexts=guide.inference.context(guide.standardize.on_host(parts)),
         shape=dataclasses.replace(guide.shape, rows=model.size),
     )
-    return Fit(model, bound, trained.variational, trained.status, trained.history, held)
+    return Fit(
+        model,
+        bound,
+        trained.variational,
+        trained.status,
+        trained.history,
+        held,
+        objective=trained.objective,
+    )
 
 
 def _alike(old: Trained, new: LatentModel) -> LatentModel:

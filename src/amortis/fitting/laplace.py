@@ -20,7 +20,7 @@ from amortis.fitting.approximation import (
 from amortis.fitting.start_points import highest_point
 from amortis.optimise import Status, minimised
 
-_NEWTON, _SETTLED = 30, 1e-4
+_NEWTON, _SETTLED, _MOST_FALL = 30, 1e-4, 100.0
 
 
 class Laplace(AbstractApproximation):
@@ -55,7 +55,8 @@ class Laplace(AbstractApproximation):
 
         Raises:
             NonFiniteDensityError: the log density is finite at none of them.
-            NotAnOptimumError: the log density does not curve down in every direction at its mode.
+            NotAnOptimumError: the log density does not curve down in every direction at its mode,
+                or so little that its width is another.
         """
         start = highest_point(log_density, dimension, key)
         point = minimised(Negated(log_density), start, self.evaluations).point
@@ -88,7 +89,7 @@ def settled(
         the last step would have led, in sds.
 
     Raises:
-        NotAnOptimumError: the log density does not curve down in every direction.
+        NotAnOptimumError: the log density does not curve down in every direction, or is flat.
     """
     current = np.asarray(point, np.float64)
     root, decrement = np.eye(len(current)), np.inf
@@ -111,7 +112,27 @@ def settled(
             decrement = 0.0  # rounding: no step is better
             break
         current = current + length * step
+    _require_width(log_density, current, root, point)
     return _like(current, point), _like(_lower(root), point), decrement**0.5
+
+
+def _require_width(
+    log_density: LogDensity, mode: np.ndarray, root: np.ndarray, point: Array
+) -> None:
+    """Refuse a mode so flat that its curvature says nothing of the width.
+
+    A normal falls by half a nat one standard deviation from its mode.
+    """
+    top = float(value_at(log_density, _like(mode, point)))
+    for column in root.T:
+        both = [value_at(log_density, _like(mode + s * column, point)) for s in (-1.0, 1.0)]
+        fall = top - float(np.fmax.reduce([*np.asarray(both), -np.inf]))
+        if not fall < _MOST_FALL:
+            raise NotAnOptimumError(
+                f"the log density is so flat at its mode that the curvature there says nothing of "
+                f"its width: it falls by {fall:.2g} nats, not by half a nat, within what would be "
+                f"one sd; expected a mode like a normal's: take FullRank() or Flow()"
+            )
 
 
 def _like(value: np.ndarray, point: Array) -> Array:

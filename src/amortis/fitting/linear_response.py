@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from amortis._errors import ArgumentError, NotAnOptimumError
-from amortis.families import DiagonalNormal, FramedMean
+from amortis.families import Conditional, DiagonalNormal, FramedMean
 from amortis.fitting.draws import Fitted
 from amortis.fitting.moments import scattered_noise
 from amortis.fitting.responding import Of, of_globals, require_slopes
@@ -60,6 +60,15 @@ def linear_response(fitted: Fitted, draws: int, of: Of) -> Float[np.ndarray, "k 
             f"the globals' factor is {type(fitted.guide.global_family).__name__}, some of whose "
             f"parameters do not matter, so that the ELBO does not curve along them; expected one "
             f"such as DiagonalNormal(): fit that for a linear response covariance"
+        )
+    if isinstance(fitted.guide.local_family, Conditional) and not (
+        fitted.guide.global_family.is_density
+    ):
+        raise ArgumentError(
+            f"the locals are Conditional(...) on globals that "
+            f"{type(fitted.guide.global_family).__name__}() holds at a point, so that how they "
+            f"move with them is left open; expected locals of their own: fit with "
+            f"locals_=DiagonalNormal()"
         )
     if fitted.variational["globals"].size > _MOST_WHOLE:
         raise ArgumentError(

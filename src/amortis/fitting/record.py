@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from amortis._errors import NotAnOptimumError
 from amortis._require import require_callable, require_count, require_key
 from amortis._types import Parameters, RandomKey
 from amortis.fitting.capacity_record import Capacity
@@ -162,7 +163,9 @@ class Fit(eqx.Module):
         $\nabla E_q[f]\, H^{-1}\,\nabla E_q[f]^\top$ with H the Hessian of minus the ELBO: how the
         means answer when the log joint is tilted by f, which of the exact posterior is the
         covariance of f. Exact for linear functions under Gaussian posteriors, whatever q leaves
-        out: the honest sds of a mean-field fit are the roots of the diagonal.
+        out: the honest sds of a mean-field fit are the roots of the diagonal. Elsewhere it is of
+        first order: where the posterior is far from Gaussian it may even exceed what the support
+        admits, and the weighted sds of `diagnose` are to be preferred where k-hat lets them.
 
         Args:
             function: maps the values of one draw, constrained, by site (deterministic sites too) to
@@ -173,9 +176,11 @@ class Fit(eqx.Module):
             The covariance, shape (k, k), in double precision.
 
         Raises:
-            NotAnOptimumError: the fit is at no optimum.
-            ArgumentError: units that touch each other and are too many for one dense Hessian, or a
-                `Flow`, whose parameters are not identified.
+            NotAnOptimumError: the fit is at no optimum of the ELBO: it diverged, or maximised
+                something else.
+            ArgumentError: units that touch each other and are too many for one dense Hessian, a
+                `Flow`, whose parameters are not identified, or a function that JAX cannot follow or
+                that has too many values.
 
         References:
             Giordano, Broderick & Jordan, *Covariances, robustness, and variational Bayes* (2018).
@@ -195,6 +200,7 @@ class Fit(eqx.Module):
         """
         if function is not None:
             require_callable("function", function)
+        _require_optimum(self)
         return response(self.arrays, self.fixed_draws, of_constrained(self.arrays, function))
 
     @property
@@ -223,6 +229,24 @@ class Fit(eqx.Module):
     def arrays(self) -> Fitted:
         """The parts that enter compiled functions."""
         return Fitted(self.model, self.guide, self.variational)
+
+
+def _require_optimum(fitted: Fit) -> None:
+    """Refuse to ask how the optimum of the ELBO moves of a q that is at none."""
+    if fitted.held:
+        came = "q of the globals comes from other data"
+    elif fitted.objective is not None:
+        came = f"the fit maximised {type(fitted.objective).__name__}(…)"
+    elif not fitted.maximises_elbo:
+        came = "q was found in another way than by maximising the ELBO"
+    elif fitted.status is Status.DIVERGED:
+        came = "the fit diverged"
+    else:
+        return
+    raise NotAnOptimumError(
+        f"covariance tells how the optimum of the ELBO moves, but {came}; expected a fit that "
+        f"maximised it on its own data: take draws, fit.posterior(key=key), or fit with the ELBO"
+    )
 
 
 @eqx.filter_jit

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from amortis._errors import ArgumentError
+from amortis._require import shown
 from amortis._types import Sites
 from amortis.fitting.draws import Fitted
 
@@ -22,13 +23,36 @@ def of_globals(theta: Sites, z: Sites) -> Array:
     return jnp.concatenate([jnp.ravel(value) for value in theta.values()])
 
 
+_MOST_VALUES = 3000
+"""Numbers of a function up to which their covariance is one dense matrix in memory."""
+
+_NOT_TRACED = (jax.errors.JAXTypeError, jax.errors.JAXIndexError)
+"""What Python's `if`, NumPy's functions and such raise on values that JAX has yet to compute."""
+
+
 def _asked(function: Callable[[Mapping[str, Array]], Any], values: Mapping[str, Array]) -> Any:
     try:
         return function(values)
+    except _NOT_TRACED as error:
+        raise ArgumentError(
+            f"function does what JAX cannot follow ({type(error).__name__}); expected functions of "
+            f"jax.numpy, without Python's if on values: write np.… as jax.numpy.…, if as "
+            f"jax.numpy.where"
+        ) from error
     except KeyError as error:
         raise ArgumentError(
             f"function asked for the site {error}; expected one of {', '.join(values)}: correct "
             f"the name"
+        ) from error
+
+
+def _number(leaf: object) -> Array:
+    try:
+        return jnp.asarray(leaf)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"function returned {shown(leaf)}; expected an array or a pytree of arrays: return "
+            f"numbers"
         ) from error
 
 
@@ -41,7 +65,7 @@ def of_constrained(fitted: Fitted, function: Callable[[Mapping[str, Array]], Any
             parts: Any = [values[name] for name in theta]
         else:
             parts = _asked(function, values)
-        leaves = [jnp.ravel(jnp.asarray(v)) for v in jax.tree.leaves(parts)]
+        leaves = [jnp.ravel(_number(leaf)) for leaf in jax.tree.leaves(parts)]
         if not leaves:
             raise ArgumentError(
                 "function returned no numbers; expected an array or some: return one"
@@ -52,6 +76,12 @@ def of_constrained(fitted: Fitted, function: Callable[[Mapping[str, Array]], Any
                     f"function returned {leaf.dtype} numbers, whose means have no slope; expected "
                     f"real ones: for shares of draws use fit.posterior(key=key)"
                 )
+        size = sum(leaf.size for leaf in leaves)
+        if size > _MOST_VALUES:
+            raise ArgumentError(
+                f"function returned {size} numbers; expected at most {_MOST_VALUES}, whose "
+                f"covariance is one dense matrix: ask for those that you need"
+            )
         return jnp.concatenate(leaves)
 
     return of

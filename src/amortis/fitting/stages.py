@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from amortis import numerics
 from amortis._types import Parameters, RandomKey
 from amortis.families import (
     AbstractAffineFamily,
@@ -19,14 +20,23 @@ from amortis.families import (
     DiagonalNormal,
     Framed,
     FramedMean,
+    Mixture,
 )
+from amortis.fitting.approximation import LogJoint
 from amortis.fitting.distilled import distilled
 from amortis.fitting.frame import frame_of, has_ridges, unframed
 from amortis.fitting.linear_response import row_responses
+from amortis.fitting.mixture_start import mixture_at_modes
 from amortis.fitting.record import Fit
 from amortis.guide import Guide
 from amortis.objectives import NegativeElbo, RenyiLoss, SemiAmortizedElbo
 from amortis.optimise import AbstractMethod, FixedDraws, Monitor, Status, minimise, minimise_in_turn
+
+_MODES = 2**20
+"""What a key is for, beside the function's start."""
+
+_NOTHING = 1e-2
+"""Nats below its start that a second stage may end without having gone astray."""
 
 _COMPARED, _WILD = 512, 3.0
 """Draws on which a second stage is compared with its start, and how much more its log weights may
@@ -109,8 +119,9 @@ def from_mean_field(first: Fit, loss: Loss, search: Search, key: RandomKey) -> F
         variational = {"globals": start, "locals": locals_}
         return dataclasses.replace(first, guide=wanted, variational=variational)
     if isinstance(family, AbstractAffineFamily):
-        wanted = dataclasses.replace(wanted, global_family=Framed(family, mean, root))
-        start = family.start(wanted.theta.dimension, 0.0)
+        framed = Framed(family, mean, root)
+        wanted = dataclasses.replace(wanted, global_family=framed)
+        start = _begun(framed, LogJoint(first.model, wanted.theta), key)
     begin: Parameters = {"globals": start, "locals": locals_}
     loss = _with_guide(loss, wanted)
     found = _continued(first, begin, loss, search)
@@ -131,6 +142,8 @@ def _better(before: Fit, after: Fit, key: RandomKey) -> Fit:
         wild = ours.std() > _WILD * (theirs.std() + 1.0)
         if gain.mean() > -4.0 * noise and not wild:
             return after
+        if gain.mean() > -_NOTHING and not wild:  # as from a start that is the posterior itself
+            return dataclasses.replace(before, status=after.status, history=after.history)
     status = after.status if after.status is Status.INTERRUPTED else Status.DIVERGED
     return dataclasses.replace(before, status=status, history=after.history)
 
@@ -176,6 +189,16 @@ def _globals_at(family: AbstractFamily, mean: jax.Array, root: jax.Array) -> jax
     if isinstance(family, AbstractAffineFamily):
         return family.gaussian(mean, root)
     return jnp.concatenate([mean, jnp.log(jnp.diagonal(root))])
+
+
+def _begun(framed: Framed, log_joint: LogJoint, key: RandomKey) -> jax.Array:
+    """A standard normal in the frame; of a mixture what climbs to several modes say, if any do."""
+    family = framed.inner
+    if isinstance(family, Mixture):
+        at_modes = mixture_at_modes(family, log_joint, numerics.forked(key, _MODES))
+        if at_modes is not None:
+            return framed.framed(at_modes)
+    return family.start(log_joint.layout.dimension, 0.0)
 
 
 def _padded(first: Fit, guide: Guide) -> jax.Array:

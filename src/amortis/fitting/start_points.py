@@ -9,7 +9,7 @@ from amortis import numerics
 from amortis._errors import NonFiniteDensityError
 from amortis._types import RandomKey
 from amortis.fitting.approximation import LogDensity, LogJoint, Negated
-from amortis.optimise import minimised
+from amortis.optimise import Minimum, minimised
 from amortis.structure import Arrays
 
 _NEAR, _AFAR, _HALF_WIDTH = 2, 6, 2.0
@@ -31,17 +31,28 @@ def highest_point(log_density: LogDensity, dimension: int, key: RandomKey) -> Fl
     Raises:
         NonFiniteDensityError: the log density is finite at no start.
     """
-    starts = start_points(log_density, dimension, key)
-    ends = [
-        minimised(Negated(log_density), numerics.on_device(start), _EVALUATIONS) for start in starts
-    ]
+    ends = climbed(log_density, dimension, key)
     best = min(ends, key=lambda end: float(end.value))
     if not np.isfinite(float(best.value)):
         raise NonFiniteDensityError(
-            f"the log density is not finite at any of {len(starts)} starts around unconstrained "
+            f"the log density is not finite at any of {len(ends)} starts around unconstrained "
             f"zero; expected a finite one: rescale the data or tighten the priors"
         )
     return best.point
+
+
+def climbed(log_density: LogDensity, dimension: int, key: RandomKey) -> list[Minimum]:
+    """Where short climbs from `start_points` lead, as minima of minus the log density.
+
+    Args:
+        log_density: in nats.
+        dimension: length of a vector.
+        key: random key.
+    """
+    starts = start_points(log_density, dimension, key)
+    return [
+        minimised(Negated(log_density), numerics.on_device(start), _EVALUATIONS) for start in starts
+    ]
 
 
 def start_points(

@@ -10,6 +10,7 @@ from amortis._types import Parameters
 from amortis.fitting.record import Fit
 from amortis.guide import Guide
 from amortis.model import LatentModel
+from amortis.objectives import AbstractObjective
 from amortis.optimise import History, Status
 
 
@@ -26,6 +27,7 @@ class Trained(eqx.Module):
         member_names: columns of rows that belong to groups; None without such.
         status: how the optimisation ended.
         history: the objective over time, as the optimiser saw it.
+        objective: what was maximised in place of the ELBO; None where that was.
         rebind: binds the model to data; None where that is not known.
     """
 
@@ -36,6 +38,7 @@ class Trained(eqx.Module):
     member_names: tuple[str, ...] | None = eqx.field(static=True)
     status: Status = eqx.field(static=True)
     history: History = eqx.field(static=True)
+    objective: AbstractObjective | None = eqx.field(static=True, default=None)
     rebind: Callable[..., LatentModel] | None = eqx.field(static=True, default=None)
 
     @classmethod
@@ -54,6 +57,7 @@ class Trained(eqx.Module):
             member_names=None if model.members is None else model.members.names,
             status=fitted.status,
             history=fitted.history,
+            objective=fitted.objective,
             rebind=model.rebind,
         )
 

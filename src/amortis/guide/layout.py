@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
@@ -21,6 +22,15 @@ class SiteLayout(eqx.Module):
     def dimension(self) -> int:
         """Length of the vector."""
         return sum(math.prod(shape) for shape in self.shapes.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each coordinate is, such as `tau` or `b[2]`."""
+        return tuple(
+            f"{site}[{', '.join(map(str, at))}]" if at else site
+            for site, shape in self.shapes.items()
+            for at in np.ndindex(*shape)
+        )
 
     def split(self, vector: Float[Array, "... d"]) -> dict[str, Float[Array, "..."]]:
         """Cut the last axis into sites; axes before it stay in front of each site's shape."""

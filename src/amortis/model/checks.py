@@ -188,8 +188,8 @@ def _compare_priors(
 
 def _compare_rows(
     model: LatentModel,
-    whole: Float[np.ndarray, " rows"],
-    part: Float[np.ndarray, " few"],
+    whole: Float[np.ndarray, " terms"],
+    part: Float[np.ndarray, " few_terms"],
     index: Int[np.ndarray, " few"],
 ) -> None:
     if part.shape != index.shape or whole.shape != (model.size,):

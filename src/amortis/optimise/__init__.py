@@ -8,7 +8,7 @@ from amortis.optimise.fixed_draws import FixedDraws
 from amortis.optimise.fresh_draws import FreshDraws
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
 from amortis.optimise.loop import History, Monitor, Outcome, minimise, minimise_in_turn
-from amortis.optimise.minimised import minimised
+from amortis.optimise.minimised import Minimum, minimised
 from amortis.optimise.pathfinder import PATHS, Paths, pathfinder, random_starts, resampled
 from amortis.optimise.restarts import apart
 from amortis.optimise.status import Status
@@ -21,6 +21,7 @@ __all__ = [
     "FixedDraws",
     "FreshDraws",
     "History",
+    "Minimum",
     "Monitor",
     "Outcome",
     "Paths",

@@ -1,0 +1,67 @@
+"""What to do about what `diagnose` has found."""
+
+from collections.abc import Sequence
+
+from amortis.diagnostics.finding import Finding
+from amortis.diagnostics.held_out import HeldOut
+from amortis.diagnostics.missed_modes import MissedMode
+from amortis.families import Conditional
+from amortis.fitting import Fit
+from amortis.inference_functions import described
+
+_NUTS = "compare with NUTS where it finishes"
+
+
+def next_steps(
+    finding: Finding,
+    fitted: Fit,
+    unseen: HeldOut | None,
+    missed: Sequence[MissedMode],
+    tolerance: float,
+) -> tuple[str, ...]:
+    """Calls that mend what was found, the most promising first.
+
+    Args:
+        finding: what limits the fit.
+        fitted: the fit.
+        unseen: what was measured on held-out data.
+        missed: modes that q misses.
+        tolerance: gap per datum, in nats, that is good enough.
+    """
+    function = fitted.guide.inference
+    if finding is Finding.FUNCTION_TOO_SMALL:
+        refine = (
+            "amortis.refine(fitted, key=key): a factor per datum, started at the function's output"
+        )
+        larger = f"amortis.fit(model, key=key, tolerance={tolerance:g}): grow {described(function)}"
+        only = fitted.model.coupled or function.owns_rows or fitted.held or fitted.objective
+        return (refine,) if only else (refine, larger)
+    if finding is Finding.UNCERTAIN:
+        return ("amortis.diagnose(fitted, key=key, draws=...) with more draws",)
+    if finding is Finding.UNFINISHED:
+        return ("amortis.fit(model, key=key, ...) with more evaluations, draws or restarts",)
+    if finding is Finding.FAMILY_TOO_NARROW:
+        return ("a richer family for the locals; compare with NUTS where it finishes",)
+    if missed:
+        mixture = f"amortis.Mixture({len(missed) + 1})"
+        return (f"amortis.fit(model, key=key, globals_={mixture}): components at all modes", _NUTS)
+    if finding is Finding.GLOBALS_TOO_NARROW:
+        return _richer_globals(fitted)
+    if finding in (Finding.UNITS_TIED, Finding.NOT_MEASURED):
+        return ("trust means more than sds; amortis.compare(fitted, mcmc) where NUTS finishes",)
+    if unseen is not None and unseen.gap.mean - 2.0 * unseen.gap.se > tolerance:
+        return ("amortis.refine(amortis.infer(fitted, x_new), key=key) for new data",)
+    return ()
+
+
+def _richer_globals(fitted: Fit) -> tuple[str, ...]:
+    guide = fitted.guide
+    honest = "fitted.covariance(): honest sds of the means by linear response"
+    if not fitted.model.locals_:
+        select = "amortis.select_family(model, key=key): which family to trust"
+        responds = fitted.maximises_elbo and guide.global_family.is_identified
+        return (select, honest, _NUTS) if responds else (select, _NUTS)
+    if isinstance(guide.local_family, Conditional):
+        return ("globals_=amortis.FullRank(), or Flow()", _NUTS)
+    fit = "amortis.fit(model, key=key, globals_=amortis.FullRank(), locals_=amortis.Conditional())"
+    return (f"{fit}: locals that move with the globals", honest, _NUTS)
