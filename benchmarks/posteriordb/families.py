@@ -70,6 +70,7 @@ def measured(posterior: Posterior, model: amortis.LatentModel, who: str, seed: i
         "finding": found.finding.name,
         "trusted": found.trusted,
         "notes": [] if found.spread is None else found.spread.notes,
+        "missed": [str(mode) for mode in found.missed],
         "mean_errors": off.mean.tolist(),
         "sd_ratios": off.sd.tolist(),
         "parameters": list(posterior.parameters),
