@@ -1,5 +1,7 @@
 """Modes that q gives no mass are met by climbs, and named."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,6 +64,40 @@ def test_a_mixture_begins_in_both(components):
     mean, sd = (np.asarray(part) for part in fitted.global_moments())
     np.testing.assert_allclose(mean, 3.0, atol=0.1)
     np.testing.assert_allclose(sd, np.sqrt(1.0 + 25.0 * (1.0 - 0.6**2)), rtol=0.02)
+
+
+def test_a_factor_that_is_too_narrow_has_not_missed_the_mode_it_stands_in():
+    """Mean-field at a correlation of .9999, a quarter sd off, which is more than 12 of its own."""
+    correlation = 0.9999
+
+    def log_prior(theta):
+        u, v = theta["u"]
+        return -0.5 * (u**2 + v**2 - 2 * correlation * u * v) / (1 - correlation**2)
+
+    model = from_density(
+        log_prior,
+        lambda theta, z, row: jnp.zeros(()),
+        jnp.zeros(1),
+        globals_={"u": (2,)},
+        locals_={},
+    )
+    fitted = fit(model, key=KEY)
+    raw = jnp.asarray(fitted.variational["globals"]).at[:2].add(jnp.asarray([0.25, 0.25]))
+    moved = dataclasses.replace(fitted, variational={**fitted.variational, "globals": raw})
+    sds = np.asarray(moved.global_moments()[1])
+    assert 0.25 / sds[0] > 12.0
+    found = diagnose(moved, key=KEY)
+    assert found.missed == () and not found.trusted
+
+
+def test_where_all_the_mass_is_elsewhere_a_mixture_is_no_advice():
+    fitted = fit(wells(0.0), key=KEY, globals_=FullRank())
+    raw = jnp.asarray(fitted.variational["globals"]).at[:2].add(20.0)
+    found = diagnose(
+        dataclasses.replace(fitted, variational={**fitted.variational, "globals": raw}), key=KEY
+    )
+    assert "about 99 % of the mass" in str(found)
+    assert "select_family" in found.next_steps[0]
 
 
 def test_select_family_turns_to_a_mixture():

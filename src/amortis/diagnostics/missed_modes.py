@@ -38,15 +38,17 @@ class MissedMode:
     def __str__(self) -> str:
         shown = ", ".join(f"{name} = {value:.3g}" for name, value in list(self.at.items())[:3])
         more = ", …" if len(self.at) > 3 else ""
-        return f"a mode with about {100.0 * self.share:.2g} % of the mass at {shown}{more}"
+        percent = min(100.0 * self.share, 99.0)
+        return f"a mode with about {percent:.2g} % of the mass at {shown}{more}"
 
 
 def missed_modes(fitted: Fit, elbo: float, *, key: RandomKey) -> tuple[MissedMode, ...]:
     r"""Climb from several points, and see which of the modes found there q does not know.
 
     A mode $\hat u$ is missed where $\log p(\hat u, x) - \log q(\hat u)$ exceeds the ELBO, which is
-    its mean under q, by more than ten nats, and the normal around it has a hundredth of the mass.
-    Modes that no climb leads to are not found, so that an empty answer proves nothing.
+    its mean under q, by more than ten nats, the normal around it has a hundredth of the mass, and
+    q's mean lies outside of that normal: a factor that is too narrow has not missed the mode that
+    it stands in. Modes that no climb leads to are not found: an empty answer proves nothing.
 
     Args:
         fitted: a fit of globals alone, with a density.
@@ -74,10 +76,18 @@ def missed_modes(fitted: Fit, elbo: float, *, key: RandomKey) -> tuple[MissedMod
     # Hessians are taken only where a climb has ended out of q's sight.
     unseen = [point for point in ends if excess(point) > _UNSEEN]
     modes = distinct_modes(log_joint, unseen)
+    mean = np.asarray(guide.global_family.moments(raw)[0], np.float64)
     total = np.logaddexp.reduce([elbo, *(mode.log_mass for mode in modes)])
     shares = [float(np.exp(mode.log_mass - total)) for mode in modes]
     return tuple(
         MissedMode(share, dict(zip(guide.theta.names, mode.point.tolist(), strict=True)))
         for mode, share in zip(modes, shares, strict=True)
-        if share > _LEAST_SHARE and excess(jnp.asarray(mode.point, raw.dtype)) > _UNSEEN
+        if share > _LEAST_SHARE
+        and excess(jnp.asarray(mode.point, raw.dtype)) > _UNSEEN
+        and np.linalg.norm(np.linalg.solve(mode.root, mean - mode.point)) > _radius(dimension)
     )
+
+
+def _radius(dimension: int) -> float:
+    """Distance in sds beyond which a standard normal has next to nothing."""
+    return dimension**0.5 + 3.0

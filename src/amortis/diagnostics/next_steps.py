@@ -11,6 +11,9 @@ from amortis.inference_functions import described
 
 _NUTS = "compare with NUTS where it finishes"
 
+_ALL_BUT_ELSEWHERE = 0.9
+"""Mass of missed modes from which it is q that is in the wrong place."""
+
 
 def next_steps(
     finding: Finding,
@@ -42,6 +45,8 @@ def next_steps(
         return ("amortis.fit(model, key=key, ...) with more evaluations, draws or restarts",)
     if finding is Finding.FAMILY_TOO_NARROW:
         return ("a richer family for the locals; compare with NUTS where it finishes",)
+    if sum(mode.share for mode in missed) > _ALL_BUT_ELSEWHERE:
+        return ("amortis.select_family(model, key=key): q stands where there is no mass", _NUTS)
     if missed:
         mixture = f"amortis.Mixture({len(missed) + 1})"
         return (f"amortis.fit(model, key=key, globals_={mixture}): components at all modes", _NUTS)

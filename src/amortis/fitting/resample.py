@@ -26,8 +26,9 @@ def resample(fitted: Fit, *, key: RandomKey, draws: int = 1000) -> dict[str, np.
     where it is above, a few draws are kept again and again. Of a fit by `Pathfinder()` these are
     the draws that multi-path Pathfinder resamples with Pareto smoothed weights, by BlackJAX, from
     the draws of its paths, each weighed against the normal of its own path (k-hat in `diagnose` is
-    that of their mixture, q). An archive does not hold the paths. Of loaded and of other fits ten times as many draws of q are weighed, with weights
-    truncated at their mean times the root of their number.
+    that of their mixture, q). An archive does not hold the paths. Of loaded and of other fits ten
+    times as many draws of q are weighed, with weights truncated at their mean times the root of
+    their number.
 
     Args:
         fitted: a fit of a model without locals: of many locals no draw would weigh anything.
