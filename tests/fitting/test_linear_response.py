@@ -277,6 +277,7 @@ def test_functions_that_combine_rows_do_not_see_them_move_together():
         (lambda v: 1.0 if v["z"][0] > 0.0 else 0.0, r"cannot follow \(TracerBool.*\); expected"),
         (lambda v: "sd", r"function returned 'sd'; expected an array or a pytree of arrays"),
         (lambda v: v["w"], r"asked for the site 'w'; expected one of z"),
+        (lambda v: jnp.where(v["z"] > 0.0, 1.0, 0.0), r"jump, as those of round or where"),
         (lambda v: jnp.tile(v["z"], 301), r"returned 3010 numbers; expected at most 3000"),
     ],
 )
@@ -307,10 +308,16 @@ def test_what_is_no_optimum_of_the_elbo_has_no_linear_response(chosen, came):
     assert "\n" not in str(caught.value)
 
 
-def test_fits_that_diverged_or_have_globals_of_other_data_have_none_either():
-    fitted = dataclasses.replace(_standard_rows(10), status=Status.DIVERGED)
-    with pytest.raises(NotAnOptimumError, match="but the fit diverged; expected"):
+@pytest.mark.parametrize(
+    "status", [Status.DIVERGED, Status.INTERRUPTED, Status.DRAWS_EXHAUSTED], ids=str
+)
+def test_fits_that_did_not_end_well_have_none_either(status):
+    fitted = dataclasses.replace(_standard_rows(10), status=status)
+    with pytest.raises(NotAnOptimumError, match=f"but the fit ended with {status.name}; expected"):
         fitted.covariance()
+
+
+def test_globals_of_other_data_have_none_either():
     with pytest.raises(NotAnOptimumError, match="q of the globals comes from other data"):
         infer(_standard_rows(10), jnp.zeros(3)).covariance()
 

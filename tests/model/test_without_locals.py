@@ -283,3 +283,15 @@ def test_a_site_as_long_as_the_data_is_no_row_of_theirs():
 
     bound = from_numpyro(model, jnp.asarray([0.3, 1.2]), local=Locals.NONE)
     assert dict(bound.globals_) == {"rate": (2,)} and not bound.locals_
+
+
+def test_data_without_rows_are_one_unit():
+    """A vector of latents that has no data to be rows of."""
+
+    def funnel(x):
+        v = numpyro.sample("v", dist.Normal(0.0, 3.0))
+        numpyro.sample("w", dist.Normal(0.0, jnp.exp(v / 2.0)).expand([5]).to_event(1))
+        numpyro.sample("x", dist.Normal(v, 1000.0), obs=x)
+
+    bound = from_numpyro(funnel, jnp.zeros(()))
+    assert dict(bound.globals_) == {"v": (), "w": (5,)} and not bound.locals_

@@ -9,7 +9,7 @@ import numpy as np
 
 from amortis import numerics
 from amortis._errors import ArgumentError
-from amortis._require import require_count, require_key, require_kind
+from amortis._require import require_count, require_key, require_kind, require_positive
 from amortis._types import RandomKey
 from amortis.diagnostics.collapse import collapse_of
 from amortis.diagnostics.diagnosis import Diagnosis
@@ -35,6 +35,9 @@ _SHARE = 0.01
 """Share of data with k-hat above 0.7 from which the factors count as too narrow."""
 
 _GLOBAL_DRAWS = 1000
+
+_NATS_OFF = 1.0
+"""Divergence of q from a posterior of globals alone from which it does not fit, whatever k-hat."""
 
 _CLIMBS = 2**20
 """What a key is for, beside draws."""
@@ -106,8 +109,7 @@ def _require_arguments(fitted: object, key: object, draws: int, tolerance: float
     require_count("number of", "draws", draws, "ask for more")
     if draws < 8:
         raise ArgumentError(f"number of draws is {draws}; expected at least 8: ask for more")
-    if not tolerance > 0:
-        raise ArgumentError(f"tolerance is {tolerance}; expected nats per datum above zero")
+    require_positive("diagnose", "tolerance", tolerance)
 
 
 def _diagnosis(
@@ -135,7 +137,7 @@ def _diagnosis(
     spread = spread_of(fitted, ratios.weighted, ratios.global_k)
     elbo = fitted.elbo(key=key, draws=draws)
     missed = missed_modes(fitted, elbo.mean, key=numerics.forked(key, _CLIMBS))
-    finding = _finding(fitted, gap, ratios, spread, missed, tolerance)
+    finding = _finding(fitted, gap, ratios, spread, missed, elbo.mean, tolerance)
     return Diagnosis(
         finding=finding,
         size=fitted.model.size,
@@ -201,6 +203,7 @@ def _finding(
     ratios: Ratios,
     spread: Spread | None,
     missed: Sequence[MissedMode],
+    elbo: float,
     tolerance: float,
 ) -> Finding:
     """The first of what is wrong, in the order in which it would have to be mended."""
@@ -218,13 +221,13 @@ def _finding(
         return Finding.UNFINISHED
     # NaN, where nothing was measured, is not above.
     globals_narrow = ratios.global_k - k_error(_GLOBAL_DRAWS, ratios.global_k) > TRUSTED
-    globals_narrow |= spread is not None and (spread.understated or spread.shifted)
+    globals_narrow |= spread is not None and spread.misplaced
     if not fitted.model.locals_:
         if math.isnan(ratios.global_k):
             return Finding.NOT_MEASURED
         if ratios.global_k == EXACT:
             return Finding.EXACT
-        return Finding.FINE if _is_close(ratios, spread) else Finding.GLOBALS_TOO_NARROW
+        return Finding.FINE if _is_close(ratios, spread, elbo) else Finding.GLOBALS_TOO_NARROW
     if np.isnan(gap.rows).all():
         if fitted.model.coupled and globals_narrow:
             return Finding.UNITS_TIED
@@ -239,13 +242,15 @@ def _is_vouched_for(fitted: Fit, ratios: Ratios) -> bool:
     return not fitted.model.locals_ and ratios.weighted is not None and ratios.weighted.even
 
 
-def _is_close(ratios: Ratios, spread: Spread | None) -> bool:
+def _is_close(ratios: Ratios, spread: Spread | None, elbo: float) -> bool:
     """Whether q of a model without locals is to be trusted, for which nobody else vouches.
 
     k-hat has to say so surely, or the weights to be so even that no moment can be far off, and what
     corrects q must not disagree with it.
     """
-    if spread is not None and (spread.understated or spread.shifted):
+    if spread is not None and spread.misplaced:
+        return False
+    if ratios.evidence is not None and ratios.evidence.mean - elbo > _NATS_OFF:
         return False
     return ratios.global_k <= TRUSTED or (ratios.weighted is not None and ratios.weighted.even)
 

@@ -9,7 +9,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from amortis._types import RandomKey
-from amortis.fitting import Fit, LogJoint, climbed, distinct_modes, value_at
+from amortis.families import AbstractFamily, Mixture
+from amortis.fitting import (
+    Fit,
+    LogJoint,
+    climbed,
+    climbed_from,
+    distinct_modes,
+    is_same,
+    value_at,
+)
+from amortis.guide import SiteLayout
 
 _UNSEEN, _LEAST_SHARE = 10.0, 0.01
 """Nats by which the density at a mode has to exceed what q says, and mass that is worth a word."""
@@ -25,7 +35,7 @@ class MissedMode:
 
     Attributes:
         share: of the posterior's mass, by the Laplace approximation beside q's ELBO.
-        at: its place by unconstrained coordinate of the globals.
+        at: its place, by number of the constrained globals.
     """
 
     share: float
@@ -45,10 +55,11 @@ class MissedMode:
 def missed_modes(fitted: Fit, elbo: float, *, key: RandomKey) -> tuple[MissedMode, ...]:
     r"""Climb from several points, and see which of the modes found there q does not know.
 
-    A mode $\hat u$ is missed where $\log p(\hat u, x) - \log q(\hat u)$ exceeds the ELBO, which is
-    its mean under q, by more than ten nats, the normal around it has a hundredth of the mass, and
-    q's mean lies outside of that normal: a factor that is too narrow has not missed the mode that
-    it stands in. Modes that no climb leads to are not found: an empty answer proves nothing.
+    The points are those of a fit's own start, and draws of the prior. A mode $\hat u$ is missed
+    where $\log p(\hat u, x) - \log q(\hat u)$ exceeds the ELBO, which is its mean under q, by more
+    than ten nats, the normal around it has a hundredth of the mass, and climbs from where q stands
+    lead elsewhere: a factor that is too narrow has not missed the mode that it stands in. Modes
+    that no climb leads to are not found: an empty answer proves nothing.
 
     Args:
         fitted: a fit of globals alone, with a density.
@@ -72,22 +83,37 @@ def missed_modes(fitted: Fit, elbo: float, *, key: RandomKey) -> tuple[MissedMod
         log_q = guide.global_family.log_density(raw, point)
         return float(value_at(log_joint, point)) - float(log_q) - elbo
 
-    ends = [end.point for end in climbed(log_joint, dimension, key) if np.isfinite(end.value)]
+    ends = climbed(log_joint, dimension, key, widely=True)
     # Hessians are taken only where a climb has ended out of q's sight.
-    unseen = [point for point in ends if excess(point) > _UNSEEN]
+    unseen = [e.point for e in ends if np.isfinite(e.value) and excess(e.point) > _UNSEEN]
     modes = distinct_modes(log_joint, unseen)
-    mean = np.asarray(guide.global_family.moments(raw)[0], np.float64)
+    if not modes:
+        return ()
+    own = distinct_modes(
+        log_joint, [e.point for e in climbed_from(log_joint, _places(guide.global_family, raw))]
+    )
     total = np.logaddexp.reduce([elbo, *(mode.log_mass for mode in modes)])
-    shares = [float(np.exp(mode.log_mass - total)) for mode in modes]
     return tuple(
-        MissedMode(share, dict(zip(guide.theta.names, mode.point.tolist(), strict=True)))
-        for mode, share in zip(modes, shares, strict=True)
-        if share > _LEAST_SHARE
+        MissedMode(share, _constrained(fitted, mode.point))
+        for mode in modes
+        if (share := float(np.exp(mode.log_mass - total))) > _LEAST_SHARE
         and excess(jnp.asarray(mode.point, raw.dtype)) > _UNSEEN
-        and np.linalg.norm(np.linalg.solve(mode.root, mean - mode.point)) > _radius(dimension)
+        and not any(is_same(mode, known) for known in own)
     )
 
 
-def _radius(dimension: int) -> float:
-    """Distance in sds beyond which a standard normal has next to nothing."""
-    return dimension**0.5 + 3.0
+def _places(family: AbstractFamily, raw: Float[Array, " raw"]) -> Float[np.ndarray, "places d"]:
+    """Where q stands: the means of its components."""
+    if isinstance(family, Mixture):
+        return np.asarray(family.component_means(raw))
+    return np.asarray(family.moments(raw)[0])[None]
+
+
+def _constrained(fitted: Fit, point: Float[np.ndarray, " d"]) -> dict[str, float]:
+    """A vector of unconstrained globals as the user knows them, number by number."""
+    model, layout = fitted.model, fitted.guide.theta
+    theta = layout.split(jnp.asarray(point, jnp.result_type(float)))
+    values = model.constrain(theta, model.zeros(model.size))
+    found = SiteLayout({name: np.shape(values[name]) for name in layout.shapes})
+    every = np.asarray(found.join({name: values[name] for name in layout.shapes}), np.float64)
+    return dict(zip(found.names, every.tolist(), strict=True))

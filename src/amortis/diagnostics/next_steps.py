@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from amortis.diagnostics.finding import Finding
 from amortis.diagnostics.held_out import HeldOut
 from amortis.diagnostics.missed_modes import MissedMode
-from amortis.families import Conditional
+from amortis.families import Conditional, DiagonalNormal, components_of
 from amortis.fitting import Fit
 from amortis.inference_functions import described
 
@@ -48,7 +48,7 @@ def next_steps(
     if sum(mode.share for mode in missed) > _ALL_BUT_ELSEWHERE:
         return ("amortis.select_family(model, key=key): q stands where there is no mass", _NUTS)
     if missed:
-        mixture = f"amortis.Mixture({len(missed) + 1})"
+        mixture = f"amortis.Mixture({components_of(fitted.guide.global_family) + len(missed)})"
         return (f"amortis.fit(model, key=key, globals_={mixture}): components at all modes", _NUTS)
     if finding is Finding.GLOBALS_TOO_NARROW:
         return _richer_globals(fitted)
@@ -67,6 +67,10 @@ def _richer_globals(fitted: Fit) -> tuple[str, ...]:
         responds = fitted.maximises_elbo and guide.global_family.is_identified
         return (select, honest, _NUTS) if responds else (select, _NUTS)
     if isinstance(guide.local_family, Conditional):
-        return ("globals_=amortis.FullRank(), or Flow()", _NUTS)
+        if isinstance(guide.global_family, DiagonalNormal):
+            tied = "globals_=amortis.FullRank(), locals_=amortis.Conditional()"
+            return (f"amortis.fit(model, key=key, {tied}): globals that move together", _NUTS)
+        tied = "globals_=amortis.Flow(), locals_=amortis.Conditional()"
+        return (f"amortis.fit(model, key=key, {tied}): globals of any shape", _NUTS)
     fit = "amortis.fit(model, key=key, globals_=amortis.FullRank(), locals_=amortis.Conditional())"
     return (f"{fit}: locals that move with the globals", honest, _NUTS)

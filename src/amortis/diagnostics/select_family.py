@@ -21,11 +21,14 @@ from amortis.families import (
     Flow,
     FullRank,
     Mixture,
+    components_of,
 )
 from amortis.fitting import AbstractApproximation, Fit, fit
 from amortis.model import LatentModel
 
 _ELBO_DRAWS = 1000
+
+_MOST_MIXTURES = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Factors:
 
     def __str__(self) -> str:
         named = type(self.globals_).__name__
+        if isinstance(self.globals_, Mixture):
+            named = f"{named}({self.globals_.components})"
         return named if self.locals_ is None else f"{named}, {type(self.locals_).__name__}"
 
 
@@ -171,6 +176,8 @@ def select_family(
     """
     require_kind("model", model, LatentModel, "amortis.from_numpyro(model, x)")
     require_key(key)
+    if candidates is not None:
+        require_kind("candidates", candidates, Sequence, "[amortis.Factors(amortis.FullRank())]")
     wanted = _usual(model) if candidates is None else tuple(candidates)
     if not wanted:
         raise ArgumentError("candidates is empty; expected some: leave it out for the usual ones")
@@ -183,8 +190,10 @@ def select_family(
         tried.append(_tried(model, factors, numerics.forked(key, len(tried))))
         if _is_enough(tried[-1]) and not all_of_them:
             break
-        if candidates is None and not any(isinstance(c.factors.globals_, Mixture) for c in tried):
-            waiting = [*_in_every_mode(tried[-1]), *waiting]
+        mixtures = sum(isinstance(c.factors.globals_, Mixture) for c in tried)
+        if candidates is None and mixtures < _MOST_MIXTURES:
+            known = [c.factors for c in tried]
+            waiting = [*(f for f in _in_every_mode(tried[-1]) if f not in known), *waiting]
     if all(c.fit is None for c in tried):
         raise ModelError(
             f"no family could be fitted ({tried[-1].failure}); expected at least one: see the "
@@ -218,7 +227,9 @@ def _in_every_mode(candidate: Candidate) -> tuple[Factors, ...]:
     """A mixture, where one mode is not all."""
     if candidate.diagnosis is None or not candidate.diagnosis.missed:
         return ()
-    return (Factors(Mixture(1 + len(candidate.diagnosis.missed))),)
+    assert candidate.fit is not None  # which was diagnosed
+    known = components_of(candidate.fit.guide.global_family)
+    return (Factors(Mixture(known + len(candidate.diagnosis.missed))),)
 
 
 def _is_enough(candidate: Candidate) -> bool:

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -10,6 +11,7 @@ from amortis._errors import NotAnOptimumError
 from amortis.diagnostics.pareto import TRUSTED
 from amortis.diagnostics.weighted import Weighted
 from amortis.fitting import Fit, unconstrained_covariance
+from amortis.guide import SiteLayout
 
 _UNDERSTATED, _SHIFTED = 1.2, 0.2
 """Ratio of sds from which q counts as too narrow, and shift in sds from which it is elsewhere."""
@@ -30,7 +32,8 @@ class Spread:
     q's own optimum; importance weights tell it without that approximation, where k-hat lets them.
 
     Attributes:
-        names: of the unconstrained coordinates of the globals, such as `tau` or `b[2]`.
+        names: of the unconstrained coordinates of the globals, such as `b[2]`; with a word where
+            a bijection stands between them and the site, such as `tau (unconstrained)`.
         means: under q.
         sds: under q.
         responding: sds by linear response, see `Fit.covariance`; NaN where not measured.
@@ -66,6 +69,16 @@ class Spread:
         return bool((self.ratios > _UNDERSTATED).any())
 
     @property
+    def overstated(self) -> bool:
+        """Whether q is too wide for some coordinate by more than a fifth, as weights say."""
+        return bool((self.weighted_sds * _UNDERSTATED < self.sds).any())
+
+    @property
+    def misplaced(self) -> bool:
+        """Whether some moment of q is off."""
+        return self.understated or self.overstated or self.shifted
+
+    @property
     def shifted(self) -> bool:
         """Whether q's mean is off for some coordinate by more than a fifth of an sd."""
         return bool((self.shifts > _SHIFTED).any())
@@ -83,6 +96,9 @@ class Spread:
                 "; linear response is of first order, and so much may be too much" if far else ""
             )
             notes.append(f"q understates how uncertain the globals are: {listed}{doubt}")
+        if self.overstated:
+            listed = _listed(self.sds / self.weighted_sds, _UNDERSTATED, self._narrow)
+            notes.append(f"q overstates how uncertain the globals are: {listed}")
         if self.shifted:
             listed = _listed(self.shifts, _SHIFTED, self._elsewhere)
             notes.append(f"q is elsewhere than the posterior: {listed}")
@@ -129,7 +145,20 @@ def spread_of(fitted: Fit, weighted: Weighted | None, k: float) -> Spread | None
     found = (unknown, unknown, unknown)
     if weighted is not None and (k <= TRUSTED or weighted.even):
         found = (weighted.means, weighted.errors, weighted.sds)
-    return Spread(guide.theta.names, means, sds, _responding(fitted), *found)
+    return Spread(_names(fitted, means), means, sds, _responding(fitted), *found)
+
+
+def _names(fitted: Fit, means: Float[np.ndarray, " d"]) -> tuple[str, ...]:
+    """Names of the coordinates, with a word where they are not what the user's model draws."""
+    model, layout = fitted.model, fitted.guide.theta
+    there = layout.split(jnp.asarray(means, jnp.result_type(float)))
+    values = model.constrain(there, model.zeros(model.size))
+    names: list[str] = []
+    for site, shape in layout.shapes.items():
+        own = SiteLayout({site: shape}).names
+        same = np.shape(values[site]) == shape and np.allclose(values[site], there[site])
+        names += own if same else [f"{name} (unconstrained)" for name in own]
+    return tuple(names)
 
 
 def _responding(fitted: Fit) -> Float[np.ndarray, " d"]:

@@ -6,8 +6,10 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-EVEN = 0.05
-"""Variance of log weights, in nats squared: q is some hundredths of a nat from the posterior."""
+EVEN, LARGEST = 0.05, 2.0
+"""Variance of log weights, in nats squared, at which q is some hundredths of a nat from the
+posterior, and the largest of them, in nats above their mean: a posterior with heavier tails than q
+has few draws that tell of it, and those weigh much."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Weighted:
         effective: effective number of draws.
         variance: of the log weights under q, in nats squared: about twice the divergence of q where
             it is small.
+        largest: the largest log weight, in nats above their mean.
         outside: share of the draws at which the log joint is not finite.
     """
 
@@ -29,12 +32,13 @@ class Weighted:
     sds: Float[np.ndarray, " d"]
     effective: float
     variance: float
+    largest: float
     outside: float
 
     @property
     def even(self) -> bool:
-        """Whether the log weights vary so little that heavy tails of theirs are negligible."""
-        return self.variance <= EVEN
+        """Whether no log weight is far from the others, whatever the shape of their tail."""
+        return self.variance <= EVEN and self.largest <= LARGEST
 
 
 def weighted_moments(
@@ -58,6 +62,7 @@ def weighted_moments(
     usable = np.isfinite(log_weights)
     if not usable.any():
         return None
+    logs = log_weights[usable]
     weights = np.where(usable, np.exp(log_weights - log_weights[usable].max()), 0.0)
     weights = np.minimum(weights, weights.mean() * math.sqrt(len(weights)))
     weights = weights / weights.sum()
@@ -68,6 +73,7 @@ def weighted_moments(
         errors=np.sqrt(np.square(weights) @ np.square(apart)),
         sds=np.sqrt(weights @ np.square(apart)),
         effective=float(1.0 / np.square(weights).sum()),
-        variance=float(np.var(log_weights[usable])) if usable.all() else math.inf,
+        variance=float(np.var(logs)) if usable.all() else math.inf,
+        largest=float(np.max(logs) - np.mean(logs)),
         outside=float(np.mean(~usable)),
     )

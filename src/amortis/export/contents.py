@@ -87,7 +87,9 @@ def contents_of(fitted: Fit) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "status": fitted.status.name,
         "held": fitted.held,
         "updated": updated,
-        "function": None if known is None else _name(known.function),
+        "function": None
+        if known is None
+        else str(getattr(known.function, "__name__", type(known.function).__name__)),
         "local": known.local if known is not None and isinstance(known.local, str) else None,
         "no_locals": known is not None and isinstance(known.local, Locals),
         "form": None if known is None else form_to_plain(known.form),
@@ -287,10 +289,6 @@ def _layout(name: str, plain: object) -> SiteLayout:
 def _path_name(path: Any) -> str:
     """Where a leaf is, such as `variational.locals.layers.0.weight`."""
     return jax.tree_util.keystr(path, simple=True, separator=".")
-
-
-def _name(function: Any) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def _optional_text(name: str, value: object) -> str | None:

@@ -83,6 +83,10 @@ class Mixture(AbstractAffineFamily):
         """Logarithms of the weights, which sum to one."""
         return jax.nn.log_softmax(raw[: self.components])
 
+    def component_means(self, raw: Float[Array, " raw"]) -> Float[Array, "k d"]:
+        """The mean of each component."""
+        return jax.vmap(full_rank_parts)(self._each(raw))[0]
+
     def sample(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, " d"]:
         if noise.shape[0] == 0:
             return noise

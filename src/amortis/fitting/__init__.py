@@ -15,7 +15,7 @@ from amortis.fitting.gap import Gap, amortization_gap, blocks_of, raw_of, separa
 from amortis.fitting.infer import bound_to, infer, require_function
 from amortis.fitting.laplace import Laplace
 from amortis.fitting.log_densities import log_densities
-from amortis.fitting.modes import distinct_modes
+from amortis.fitting.modes import distinct_modes, is_same
 from amortis.fitting.paired import independent_noise, mean_and_se, seed_of
 from amortis.fitting.pathfinder import Pathfinder
 from amortis.fitting.predict import log_likelihood, predict, require_few
@@ -29,7 +29,7 @@ from amortis.fitting.row_optima import (
     row_blocks,
     row_noise,
 )
-from amortis.fitting.start_points import climbed
+from amortis.fitting.start_points import climbed, climbed_from
 from amortis.fitting.trained import Trained
 from amortis.fitting.update import InheritedRebind, update
 
@@ -50,11 +50,13 @@ __all__ = [
     "blocks_of",
     "bound_to",
     "climbed",
+    "climbed_from",
     "constrained",
     "distinct_modes",
     "fit",
     "independent_noise",
     "infer",
+    "is_same",
     "log_densities",
     "log_likelihood",
     "mean_and_se",

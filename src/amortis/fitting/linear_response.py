@@ -61,14 +61,11 @@ def linear_response(fitted: Fitted, draws: int, of: Of) -> Float[np.ndarray, "k 
             f"parameters do not matter, so that the ELBO does not curve along them; expected one "
             f"such as DiagonalNormal(): fit that for a linear response covariance"
         )
-    if isinstance(fitted.guide.local_family, Conditional) and not (
-        fitted.guide.global_family.is_density
-    ):
+    tied = isinstance(fitted.guide.local_family, Conditional)
+    if tied and not fitted.guide.global_family.is_density:
         raise ArgumentError(
-            f"the locals are Conditional(...) on globals that "
-            f"{type(fitted.guide.global_family).__name__}() holds at a point, so that how they "
-            f"move with them is left open; expected locals of their own: fit with "
-            f"locals_=DiagonalNormal()"
+            "the locals are Conditional(...) on globals that Point() holds at a point, so that how "
+            "they move with them is open; expected locals of their own: fit DiagonalNormal()"
         )
     if fitted.variational["globals"].size > _MOST_WHOLE:
         raise ArgumentError(

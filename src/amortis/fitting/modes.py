@@ -43,7 +43,11 @@ def modes_of(log_density: LogDensity, dimension: int, key: RandomKey) -> tuple[M
         dimension: length of a vector.
         key: random key of the points.
     """
-    ends = [end.point for end in climbed(log_density, dimension, key) if np.isfinite(end.value)]
+    ends = [
+        end.point
+        for end in climbed(log_density, dimension, key, widely=True)
+        if np.isfinite(end.value)
+    ]
     return distinct_modes(log_density, ends)
 
 
@@ -61,7 +65,7 @@ def distinct_modes(log_density: LogDensity, points: list[Float[Array, " d"]]) ->
         except NotAnOptimumError:
             continue
         mode = _mode(log_density, at, root)
-        if not any(_is_same(mode, known) for known in found):
+        if not any(is_same(mode, known) for known in found):
             found.append(mode)
     return tuple(sorted(found, key=lambda mode: -mode.log_mass))
 
@@ -74,6 +78,7 @@ def _mode(log_density: LogDensity, at: jax.Array, root: jax.Array) -> Mode:
     return Mode(np.asarray(at, np.float64), scale, log_mass)
 
 
-def _is_same(one: Mode, other: Mode) -> bool:
+def is_same(one: Mode, other: Mode) -> bool:
+    """Whether two climbs have ended in one mode."""
     apart = np.linalg.solve(other.root, one.point - other.point)
     return bool(np.linalg.norm(apart) < _SAME)

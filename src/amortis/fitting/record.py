@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from amortis._errors import NotAnOptimumError
+from amortis._errors import ArgumentError, NotAnOptimumError
 from amortis._require import require_callable, require_count, require_key
 from amortis._types import Parameters, RandomKey
 from amortis.fitting.capacity_record import Capacity
@@ -18,7 +18,7 @@ from amortis.fitting.draws import BLOCK_NUMBERS, Fitted, constrained, independen
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.linear_response import response
 from amortis.fitting.moments import local_moments_of, moments_of
-from amortis.fitting.responding import of_constrained
+from amortis.fitting.responding import of_constrained, spreads_of
 from amortis.guide import Guide
 from amortis.model import LatentModel
 from amortis.objectives import AbstractObjective, StickTheLanding, elbo_draws, first_draws
@@ -176,8 +176,8 @@ class Fit(eqx.Module):
             The covariance, shape (k, k), in double precision.
 
         Raises:
-            NotAnOptimumError: the fit is at no optimum of the ELBO: it diverged, or maximised
-                something else.
+            NotAnOptimumError: the fit is at no optimum of the ELBO: it did not end well, or
+                maximised something else.
             ArgumentError: units that touch each other and are too many for one dense Hessian, a
                 `Flow`, whose parameters are not identified, or a function that JAX cannot follow or
                 that has too many values.
@@ -201,7 +201,16 @@ class Fit(eqx.Module):
         if function is not None:
             require_callable("function", function)
         _require_optimum(self)
-        return response(self.arrays, self.fixed_draws, of_constrained(self.arrays, function))
+        of = of_constrained(self.arrays, function)
+        found = response(self.arrays, self.fixed_draws, of)
+        still = np.diagonal(found) == 0.0
+        if still.any() and spreads_of(self.arrays, of)[still].any():
+            raise ArgumentError(
+                "function returned numbers whose means do not move with q although they differ "
+                "from draw to draw; expected a smooth function: for values that jump, as those of "
+                "round or where, use fit.posterior(key=key)"
+            )
+        return found
 
     @property
     def maximises_elbo(self) -> bool:
@@ -235,12 +244,12 @@ def _require_optimum(fitted: Fit) -> None:
     """Refuse to ask how the optimum of the ELBO moves of a q that is at none."""
     if fitted.held:
         came = "q of the globals comes from other data"
+    elif fitted.status not in (Status.CONVERGED, Status.STALLED):
+        came = f"the fit ended with {fitted.status.name}"
     elif fitted.objective is not None:
         came = f"the fit maximised {type(fitted.objective).__name__}(…)"
     elif not fitted.maximises_elbo:
         came = "q was found in another way than by maximising the ELBO"
-    elif fitted.status is Status.DIVERGED:
-        came = "the fit diverged"
     else:
         return
     raise NotAnOptimumError(

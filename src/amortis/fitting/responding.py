@@ -3,15 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from amortis._errors import ArgumentError
 from amortis._require import shown
 from amortis._types import Sites
 from amortis.fitting.draws import Fitted
+from amortis.fitting.moments import scattered_noise
+from amortis.guide import Noise
 
 Of = Callable[[Sites, Sites], Array]
 """Maps one draw of unconstrained globals and locals to a vector."""
@@ -35,9 +38,9 @@ def _asked(function: Callable[[Mapping[str, Array]], Any], values: Mapping[str, 
         return function(values)
     except _NOT_TRACED as error:
         raise ArgumentError(
-            f"function does what JAX cannot follow ({type(error).__name__}); expected functions of "
-            f"jax.numpy, without Python's if on values: write np.… as jax.numpy.…, if as "
-            f"jax.numpy.where"
+            f"function does what JAX cannot follow ({type(error).__name__}); expected a "
+            f"smooth function of jax.numpy: write np.… as jax.numpy.…; for values that jump, as by "
+            f"if, use fit.posterior(key=key)"
         ) from error
     except KeyError as error:
         raise ArgumentError(
@@ -101,3 +104,20 @@ def require_slopes(*slopes: np.ndarray) -> None:
             "the mean of the function has no finite slope in q; expected a function that is smooth "
             "where q has mass: see that it is defined for all values that the latents may take"
         )
+
+
+@eqx.filter_jit
+def spreads_of(fitted: Fitted, of: Of) -> Float[Array, " k"]:
+    """Largest less smallest value of a function under a few points of q.
+
+    Args:
+        fitted: a fit.
+        of: the function, of unconstrained values.
+    """
+    noise, raw = scattered_noise(fitted), fitted.guide.fitted_raw(fitted.variational, None)
+
+    def one(noise: Noise) -> Array:
+        return jnp.ravel(of(*fitted.guide.sample(fitted.variational, raw, noise)))
+
+    values = jax.vmap(one)(noise)
+    return jnp.max(values, axis=0) - jnp.min(values, axis=0)

@@ -138,6 +138,8 @@ def _bound(arguments: Arguments, local: str | Locals | None) -> LatentModel:
     try:
         return _by_rows(arguments, local)
     except (SlicingError, NoLocalPlateError, StepwiseLatentsError) as error:
+        if isinstance(error, NoLocalPlateError) and local is None and not arguments.lengths():
+            return _without_locals(arguments, Verdict.no_locals("the data have no rows"))
         # Rows do not stand alone: an error, unless the structure of the model is the reason.
         model = bind_by_structure(arguments, local)
         if isinstance(model, LatentModel):

@@ -150,7 +150,8 @@ def _leading_axis(
     raise NoLocalPlateError(
         f"no latent has one entry per row: latent sites {_names(latents)}, plates around them "
         f"{sorted(plates)}, data with {sorted(set(lengths))} rows; draw the local latents in "
-        f"`with numpyro.plate('rows', x.shape[0])` together with the observations"
+        f"`with numpyro.plate('rows', x.shape[0])` together with the observations, or pass "
+        f"local=amortis.Locals.NONE to take all latents as globals"
     )
 
 

@@ -1,5 +1,7 @@
 r"""Rényi's bounds, from the ELBO ($\alpha = 1$) to the importance-weighted one ($\alpha = 0$)."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -23,8 +25,9 @@ class Renyi(AbstractObjective):
 
     $w = p(x, \theta)/q(\theta)$. With $\alpha = 0$ it is the importance-weighted bound, with
     $\alpha\to1$ the ELBO; below one it prefers a q that covers the posterior, the more so the
-    smaller $\alpha$ and the larger K; negative $\alpha$ bounds the evidence from above for
-    $K\to\infty$. K draws leave a bias towards the ELBO that K takes away slowly.
+    smaller $\alpha$ and the larger K. Negative $\alpha$, which would bound the evidence from above
+    for $K\to\infty$, is refused: with finitely many draws its weights have such tails that searches
+    ended anywhere. K draws leave a bias towards the ELBO that K takes away slowly.
 
     Where rows have latents, the sum is within each row, given one draw of the globals:
     $E_{q(\theta)}[\log p(\theta) - \log q(\theta) + \sum_n\frac{1}{1-\alpha}\log\frac1K\sum_k
@@ -36,7 +39,7 @@ class Renyi(AbstractObjective):
     normalized weights, whose signal does not drown as K grows; else the total derivative.
 
     Attributes:
-        alpha: the order, any number but one, for which leave the objective out.
+        alpha: the order, from zero on, but not one, for which leave the objective out.
         draws: K, at least two.
 
     References:
@@ -50,10 +53,12 @@ class Renyi(AbstractObjective):
 
     def __check_init__(self) -> None:
         _require_draws("Renyi", self.draws)
-        if not np.isfinite(self.alpha) or self.alpha == 1.0:
+        given: Any = self.alpha
+        number = isinstance(given, int | float) and not isinstance(given, bool)
+        if not number or not 0.0 <= self.alpha < np.inf or self.alpha == 1.0:
             raise ArgumentError(
-                f"Renyi alpha is {shown(self.alpha)}; expected a number other than 1: for the ELBO "
-                f"leave the objective out"
+                f"Renyi alpha is {shown(self.alpha)}; expected a number from 0 on, other than 1: "
+                f"for the ELBO leave the objective out"
             )
 
     @property

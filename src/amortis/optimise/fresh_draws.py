@@ -12,6 +12,7 @@ from jaxtyping import Float
 from amortis._require import require_count, require_positive
 from amortis._types import Parameters, RandomKey
 from amortis.optimise.batches import Epochs, seed_of
+from amortis.optimise.block_losses import leader_of, mean_of_finite, noise_of
 from amortis.optimise.fresh_walk import Walk, advance_walk, at_new_rate, first_walk
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
 from amortis.optimise.ladder import next_rate
@@ -31,6 +32,9 @@ _DECAY = 0.25
 _LAST_RATE = 1e-3
 """Relative to the first; a settled rate below it could only polish noise."""
 _MOST_ROLLBACKS = 40
+
+_SURELY = 4.0
+"""Standard errors by which an earlier state has to be better to come back in the end."""
 
 _MOST_SHIFT, _MOST_CHANGE = 0.1, 0.1
 """Between two rates that have settled: of the globals' means in sds, and of their log sds.
@@ -52,6 +56,7 @@ class _FreshState:
     iterations: int
     kept: Walk
     kept_loss: float
+    kept_noise: float
     first_loss: float
     settled: Settled | None
     choosing: bool
@@ -123,6 +128,7 @@ class FreshDraws(AbstractMethod):
             iterations=0,
             kept=walk,
             kept_loss=np.inf,
+            kept_noise=0.0,
             first_loss=np.inf,
             settled=None,
             choosing=False,
@@ -168,7 +174,8 @@ class FreshDraws(AbstractMethod):
     def best(self, loss: StochasticLoss, state: _FreshState) -> Parameters:
         level = float(state.recent.mean()) if len(state.recent) else np.inf
         # Within the noise the present average is better; well above it something went wrong.
-        worse = level > state.kept_loss + 10 * self.plateau.tolerance
+        known = self.plateau.tolerance * 10 + _SURELY * state.kept_noise
+        worse = level > state.kept_loss + known
         walk, leader = (state.kept if worse else state.walk), state.leader
         return jax.tree.map(lambda leaf: leaf[leader], walk.average)
 
@@ -203,9 +210,9 @@ class FreshDraws(AbstractMethod):
             None if self.optimizer is not None else loss.step_sizes(state.walk.parameters),
         )
         losses = np.asarray(losses, np.float64)
-        entry = _mean_of_finite(losses)
+        entry = mean_of_finite(losses)
         trace = np.concatenate([state.trace, entry[None]])
-        leader = _leader(trace)
+        leader = leader_of(trace)
         recent = trace[-max(len(trace) // 4, 1) :, leader]
         level = float(recent.mean())
         better = level < state.kept_loss
@@ -215,12 +222,13 @@ class FreshDraws(AbstractMethod):
             epochs=epochs,
             key=keys[0],
             trace=trace,
-            ending=float(np.min(_mean_of_finite(losses[-max(length // 4, 1) :]))),
+            ending=float(np.min(mean_of_finite(losses[-max(length // 4, 1) :]))),
             recent=recent,
             leader=leader,
             iterations=state.iterations + length,
             kept=walk if better else state.kept,
             kept_loss=level if better else state.kept_loss,
+            kept_noise=noise_of(losses[:, leader], len(recent)) if better else state.kept_noise,
             first_loss=level if np.isinf(state.first_loss) else state.first_loss,
         )
 
@@ -271,17 +279,3 @@ class FreshDraws(AbstractMethod):
         return dataclasses.replace(
             state, walk=at_new_rate(walk), rate=state.rate * _DECAY, trace=state.trace[:0]
         )
-
-
-def _mean_of_finite(losses: Float[np.ndarray, "steps restarts"]) -> Float[np.ndarray, " restarts"]:
-    """Average loss of the steps that were not rolled back; infinite if all were."""
-    finite = np.isfinite(losses)
-    total = np.where(finite, losses, 0.0).sum(axis=0)
-    count = finite.sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.inf)
-
-
-def _leader(trace: Float[np.ndarray, "blocks restarts"]) -> int:
-    """The restart with the lowest recent loss."""
-    recent = trace[-max(len(trace) // 4, 1) :]
-    return int(np.argmin(recent.mean(axis=0))) if len(recent) else 0
