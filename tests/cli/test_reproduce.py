@@ -163,6 +163,7 @@ def columns_but_seconds(path):
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(stream)]
 
 
+@pytest.mark.slow
 def test_the_network_goes_on_where_it_was_interrupted_and_has_its_part_of_the_page(
     tmp_path, capsys, monkeypatch, tiny_network
 ) -> None:

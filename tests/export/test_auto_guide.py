@@ -127,7 +127,15 @@ def test_new_rows_of_another_number_get_what_infer_gives(data, exact, fitted):
     assert replicated(KEY, new, *data[1:])["x"].shape == (4, 37)
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow)
+        if name in ("constrained", "categorical")
+        else name
+        for name in models.MODELS
+    ],
+)
 def test_the_guide_is_the_density_of_the_library(name, standard_promotion):
     model, args, choices = models.MODELS[name]
     guide, params = started(model, *args, init_scale=0.5, **choices)

@@ -227,6 +227,7 @@ def test_a_flow_bends_where_a_normal_cannot():
     assert normal.mean < log_evidence + 4 * normal.se
 
 
+@pytest.mark.slow
 def test_a_mixture_fits_a_skewed_density_better_than_one_normal():
     model, log_evidence = of_globals(skewed, 2), 0.5 * np.log(np.pi / 2)
     one = fit(model, key=KEY, globals_=Mixture(1)).elbo(key=KEY, draws=4000)
@@ -258,6 +259,7 @@ def half(u):
 
 
 @pytest.mark.usefixtures("compiled_quickly")
+@pytest.mark.slow
 def test_pathfinder_is_blackjaxs_to_the_bit():
     fitted = fit(
         of_globals(correlated, 2), key=KEY, globals_=Pathfinder(paths=4, draws=50, iterations=12)

@@ -330,6 +330,7 @@ def test_locals_that_would_move_with_a_point_are_refused():
         dataclasses.replace(fitted, guide=guide).covariance()
 
 
+@pytest.mark.slow
 def test_locals_move_with_a_mixture_as_with_one_normal():
     """Globals whose posterior is correlated: what locals move with has to be free of it."""
 

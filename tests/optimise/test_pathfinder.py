@@ -70,7 +70,7 @@ def direct(log_density):
         return state, algorithm.sample(NEXT, state, 1000)
 
 
-@pytest.mark.parametrize("log_density", [gaussian, banana])
+@pytest.mark.parametrize("log_density", [pytest.param(gaussian, marks=pytest.mark.slow), banana])
 def test_several_paths_are_blackjaxs_to_the_bit(log_density):
     found, (state, again) = paths(log_density), direct(log_density)
     assert not found.failed.any()
