@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -16,7 +17,13 @@ from amortis.guide.layout import SiteLayout
 from amortis.guide.noise import Noise
 from amortis.guide.roles import require_roles
 from amortis.guide.standardizer import Standardizer
-from amortis.inference_functions import AbstractInferenceFunction, Constant, FunctionShape, take
+from amortis.inference_functions import (
+    AbstractInferenceFunction,
+    AbstractIterated,
+    Constant,
+    FunctionShape,
+    take,
+)
 from amortis.model import Inputs, LatentModel
 
 _NUDGE, _NUDGED = 0.1, 1000
@@ -43,6 +50,8 @@ class Guide(eqx.Module):
         contexts: contexts of the rows the guide is made for.
         shape: the sizes the inference function is made for.
         offset: raw parameters of a local factor where the function's output is zero.
+        row_elbos: what an `AbstractIterated` function climbs, as a callable of the factors, their
+            parameters, the rows' raw parameters and their positions; None for others.
     """
 
     global_family: AbstractFamily
@@ -54,6 +63,7 @@ class Guide(eqx.Module):
     contexts: Any
     offset: Float[Array, " raw"]
     shape: FunctionShape = eqx.field(static=True)
+    row_elbos: Callable[..., Any] | None = None
 
     def init(self, key: RandomKey) -> dict[str, Parameters]:
         """Make starting parameters.
@@ -112,12 +122,35 @@ class Guide(eqx.Module):
         Returns:
             One row of raw parameters per datum.
         """
+        if isinstance(self.inference, AbstractIterated):
+            return self.iterates(parameters, index)[-1]
         contexts = self.contexts if index is None else take(self.contexts, index)
         return self.offset + self.inference(parameters["locals"], contexts, index)
 
+    def iterates(
+        self, parameters: Parameters, index: RowIndex | None
+    ) -> Float[Array, "iterates batch raw"]:
+        """Raw parameters after every step of an iterated function; of others there is one.
+
+        Args:
+            parameters: as made by `init`.
+            index: positions of the rows in the data, or None for all.
+        """
+        inference = self.inference
+        if not isinstance(inference, AbstractIterated):
+            return self.fitted_raw(parameters, index)[None]
+        contexts = self.contexts if index is None else take(self.contexts, index)
+        elbos, held = self.row_elbos, parameters["globals"]
+        assert elbos is not None  # whoever binds an iterated function to a model gives it these
+        if not inference.through:
+            held = jax.lax.stop_gradient(held)
+        factors = self.factors()
+        climbed = lambda raw: elbos(factors, {"globals": held}, raw, index)  # noqa: E731
+        return inference.iterates(parameters["locals"], contexts, index, self.offset, climbed)
+
     def factors(self) -> "Guide":
         """The factors without the function: what needs no more compiles once for all functions."""
-        return dataclasses.replace(self, inference=Constant(), contexts=None)
+        return dataclasses.replace(self, inference=Constant(), contexts=None, row_elbos=None)
 
     def starting_at(self, log_sd: float) -> "Guide":
         """The same guide with another log sd of the locals where the function's output is zero."""
