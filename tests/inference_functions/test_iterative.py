@@ -5,6 +5,7 @@ import re
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
@@ -253,8 +254,7 @@ def test_what_it_learned_is_each_rows_own_optimum(normals, learned):
     assert best.mean - learned.elbo(key=KEY, draws=512).mean < 1e-3 * len(x)
 
 
-def test_more_steps_come_nearer_and_new_rows_need_no_training(normals, learned):
-    model, _ = normals
+def test_more_steps_come_nearer_and_new_rows_need_no_training(learned):
     elbos = [with_steps(learned, steps).elbo(key=KEY, draws=512).mean for steps in (1, 2, 4, 8)]
     assert elbos[1] > elbos[0] - 1e-3 and abs(elbos[3] - elbos[2]) < 0.1
     new = infer(learned, np.asarray([-3.0, 8.0]))
@@ -278,8 +278,6 @@ def test_more_steps_come_nearer_and_new_rows_need_no_training(normals, learned):
     ],
 )
 def test_choices_that_cannot_be(make, message, monkeypatch):
-    import jaxtyping
-
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ArgumentError, match=message) as caught:
         make()
@@ -295,7 +293,7 @@ def test_units_that_touch_have_no_elbo_of_their_own():
             numpyro.sample("x", dist.Normal(z, 1.0), obs=x)
 
     bound = from_numpyro(chain, np.linspace(-1.0, 1.0, 8))
-    with pytest.raises(ArgumentError, match="climbs each row's own ELBO, but .* touch") as caught:
+    with pytest.raises(ArgumentError, match=r"climbs each row's own ELBO, but .* touch") as caught:
         fit(bound, key=KEY, inference=Iterative())
     assert "\n" not in str(caught.value)
 

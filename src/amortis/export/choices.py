@@ -9,6 +9,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import equinox as eqx
+
 from amortis._errors import ArgumentError
 from amortis._require import shown
 from amortis.export.known_choices import (
@@ -41,7 +43,7 @@ _LIMITS = {
 _LATER = {"start_sd": 0.0}
 """What older archives do not say, by name, with what it was then; it is written if it differs."""
 
-T = TypeVar("T")
+T = TypeVar("T", bound=eqx.Module)
 
 
 def family_to_plain(role: str, family: AbstractFamily) -> dict[str, Any]:
