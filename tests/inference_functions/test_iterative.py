@@ -36,6 +36,8 @@ from amortis import (
     fit,
     from_numpyro,
     infer,
+    load,
+    save,
     with_steps,
 )
 from amortis.guide import Guide
@@ -123,8 +125,9 @@ def test_the_identity_network_is_gradient_ascent(model):
         (AdamSteps(0.2), optax.adam(0.2)),
         (AdamSteps(0.1, 0.8, 0.9), optax.adam(0.1, b1=0.8, b2=0.9)),
     ],
-    ids=str,
+    ids=["plain", "momentum", "adam", "adam-decays"],
 )
+@pytest.mark.usefixtures("standard_promotion")
 def test_rules_are_those_of_optax(rule, transformation):
     target = jnp.asarray(np.random.default_rng(1).normal(size=(ROWS, RAW)))
 
@@ -267,8 +270,8 @@ def test_more_steps_come_nearer_and_new_rows_need_no_training(learned):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Iterative(steps=0), "Iterative has steps 0; expected"),
-        (lambda: GradientAscent(steps=0), "GradientAscent has steps 0; expected"),
+        (lambda: Iterative(steps=0), "Iterative steps is 0; expected at least 1"),
+        (lambda: GradientAscent(steps=0), "GradientAscent steps is 0; expected at least 1"),
         (lambda: Iterative(Table()), r"network is Table\(\), which gives every row .*; expected"),
         (lambda: Iterative(network="MLP"), "Iterative network is 'MLP'; expected"),
         (lambda: Iterative(gate=Highway), "Iterative gate is the class Highway; expected"),
@@ -302,3 +305,34 @@ def test_a_function_without_steps_takes_no_more(normals):
     fitted = fit(normals[0], key=KEY, inference=Polynomial(1), globals_=Point())
     with pytest.raises(ArgumentError, match=re.escape("Polynomial(...), which takes no steps")):
         with_steps(fitted, 3)
+
+
+@pytest.mark.parametrize(
+    "inference",
+    [
+        Iterative(MLP(3, 1), 2, LayerNormalized(), Additive(), start=Polynomial(1)),
+        Iterative(Polynomial(2), 3, PlainSlope(), Replacing(), None, False, LastStep(), AllSteps()),
+        GradientAscent(AdamSteps(0.2, 0.8, 0.99), 4),
+        GradientAscent(LBFGSSteps(5), 3),
+        GradientAscent(MomentumSteps(0.1, 0.5), 2),
+    ],
+    ids=["start", "choices", "adam", "lbfgs", "momentum"],
+)
+def test_archives_keep_every_choice_and_infer_the_same(inference, normals, tmp_path):
+    model, x = normals
+    guide = guide_of(model, inference)
+    unfitted = fit(model, key=KEY, inference=Polynomial(1), globals_=Point())
+    fitted = dataclasses.replace(
+        unfitted, guide=guide, variational=moved(guide.init(KEY), size=0.05)
+    )
+    save(fitted, tmp_path / "fit.amortis")
+    again = load(tmp_path / "fit.amortis", linear, x)
+    assert again.guide.inference == inference
+    for ours, theirs in zip(fitted.local_moments(), again.local_moments(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    new = np.asarray([-1.0, 0.0, 4.0])
+    learned = load(tmp_path / "fit.amortis", linear)
+    for ours, theirs in zip(
+        infer(fitted, new).local_moments(), infer(learned, new).local_moments(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
