@@ -19,6 +19,7 @@ from amortis import (
     DiagonalNormal,
     Iterative,
     Network,
+    PlainSlope,
     Point,
     Polynomial,
     StickTheLanding,
@@ -55,7 +56,7 @@ FUNCTIONS = {
     "windowed": Windowed(Polynomial(1), (-1, 0)),
     "equinox": Network(equinox_network),
     "nnx": Network(nnx_network),
-    "iterative": Iterative(Polynomial(1), 2, through=True),
+    "iterative": Iterative(Polynomial(1), 2, PlainSlope(), through=True),
 }
 GRADIENTS = {"closed": ClosedFormEntropy(), "stick": StickTheLanding()}
 
@@ -72,8 +73,8 @@ PARAMETERS_OF_FUNCTION = {
     "windowed": (1 + 2 * COLUMNS) * RAW + RAW,  # the first row has no row before it
     "equinox": (COLUMNS * 4 + 4) + (4 * RAW + RAW) + RAW,  # and a scale per output
     "nnx": (COLUMNS * RAW + RAW) + RAW,
-    # The context, the iterate, magnitudes and signs; proposals and gates.
-    "iterative": (1 + COLUMNS + RAW + 2 * RAW) * 2 * RAW,
+    # The context, the iterate and its slope; proposals and gates.
+    "iterative": (1 + COLUMNS + RAW + RAW) * 2 * RAW,
 }
 PARAMETERS_OF_GLOBALS = {"diagonal": 2 * GLOBALS, "point": GLOBALS}
 
