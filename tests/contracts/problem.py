@@ -17,7 +17,9 @@ from amortis import (
     ClosedFormEntropy,
     Constant,
     DiagonalNormal,
+    Iterative,
     Network,
+    PlainSlope,
     Point,
     Polynomial,
     StickTheLanding,
@@ -26,7 +28,7 @@ from amortis import (
     from_numpyro,
 )
 from amortis.guide import Guide, Noise
-from amortis.objectives import NegativeElbo
+from amortis.objectives import NegativeElbo, with_row_elbos
 
 ROWS, COLUMNS = 6, 3
 GLOBALS, LOCALS = 3, 3
@@ -54,6 +56,7 @@ FUNCTIONS = {
     "windowed": Windowed(Polynomial(1), (-1, 0)),
     "equinox": Network(equinox_network),
     "nnx": Network(nnx_network),
+    "iterative": Iterative(Polynomial(1), 2, PlainSlope(), through=True),
 }
 GRADIENTS = {"closed": ClosedFormEntropy(), "stick": StickTheLanding()}
 
@@ -70,6 +73,8 @@ PARAMETERS_OF_FUNCTION = {
     "windowed": (1 + 2 * COLUMNS) * RAW + RAW,  # the first row has no row before it
     "equinox": (COLUMNS * 4 + 4) + (4 * RAW + RAW) + RAW,  # and a scale per output
     "nnx": (COLUMNS * RAW + RAW) + RAW,
+    # The context, the iterate and its slope; proposals and gates.
+    "iterative": (1 + COLUMNS + RAW + RAW) * 2 * RAW,
 }
 PARAMETERS_OF_GLOBALS = {"diagonal": 2 * GLOBALS, "point": GLOBALS}
 
@@ -111,9 +116,8 @@ def bound():
 
 def loss_of(bound_model, family, function, gradient):
     """The loss of one combination, by its names."""
-    guide = Guide.for_model(
-        bound_model, FUNCTIONS[function], FAMILIES[family], DiagonalNormal()
-    ).starting_at(-1.0)
+    guide = Guide.for_model(bound_model, FUNCTIONS[function], FAMILIES[family], DiagonalNormal())
+    guide = with_row_elbos(guide, bound_model).starting_at(-1.0)
     return NegativeElbo(bound_model, guide, GRADIENTS[gradient])
 
 

@@ -5,85 +5,45 @@ never cause anything to be imported.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import jax
-import jax.numpy as jnp
+import equinox as eqx
 
 from amortis._errors import ArgumentError
 from amortis._require import shown
+from amortis.export.known_choices import (
+    ACTIVATIONS,
+    ENCODINGS,
+    FAMILIES,
+    FUNCTIONS,
+    GATES,
+    LAYERS,
+    OBJECTIVES,
+    RULES,
+    STEP_WEIGHTS,
+    TRANSFORMERS,
+)
 from amortis.export.malformed import Malformed
 from amortis.export.plain_values import entry, of_kind, size
-from amortis.families import (
-    AbstractFamily,
-    AbstractLayers,
-    AbstractTransformer,
-    Affine,
-    AutoregressiveLayers,
-    Conditional,
-    CouplingLayers,
-    DiagonalNormal,
-    Flow,
-    FullRank,
-    LowRank,
-    Mixture,
-    Point,
-    Spline,
-)
-from amortis.inference_functions import (
-    MLP,
-    AbstractInferenceFunction,
-    AbstractRowFunction,
-    Constant,
-    Polynomial,
-    SetNetwork,
-    Table,
-    Windowed,
-)
-from amortis.objectives import AbstractObjective, ImportanceWeighted, Renyi, SemiAmortized
+from amortis.families import AbstractFamily, AbstractLayers
+from amortis.inference_functions import AbstractInferenceFunction, AbstractRowFunction
+from amortis.objectives import AbstractObjective
 
-FAMILIES: Mapping[str, type[AbstractFamily]] = {
-    known.__name__: known
-    for known in (DiagonalNormal, Point, FullRank, LowRank, Mixture, Flow, Conditional)
+_LIMITS = {
+    "depth": 1000,
+    "degree": 20_000,
+    "layers": 1000,
+    "components": 100_000,
+    "steps": 1_000_000,
 }
-LAYERS: Mapping[str, type[AbstractLayers]] = {
-    known.__name__: known for known in (CouplingLayers, AutoregressiveLayers)
-}
-TRANSFORMERS: Mapping[str, type[AbstractTransformer]] = {
-    known.__name__: known for known in (Affine, Spline)
-}
-FUNCTIONS: Mapping[str, type[AbstractInferenceFunction]] = {
-    known.__name__: known for known in (Constant, Table, Polynomial, MLP, Windowed, SetNetwork)
-}
-ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
-    "elu": jax.nn.elu,
-    "gelu": jax.nn.gelu,
-    "relu": jax.nn.relu,
-    "sigmoid": jax.nn.sigmoid,
-    "silu": jax.nn.silu,
-    "softplus": jax.nn.softplus,
-    "tanh": jnp.tanh,
-}
-
-OBJECTIVES: Mapping[str, type[AbstractObjective]] = {
-    known.__name__: known for known in (SemiAmortized, ImportanceWeighted, Renyi)
-}
-
-_LIMITS = {"depth": 1000, "degree": 20_000, "layers": 1000, "components": 100_000}
 """Layers are traced and terms counted when an archive is read: a number must not cost hours."""
 
 _LATER = {"start_sd": 0.0}
 """What older archives do not say, by name, with what it was then; it is written if it differs."""
 
-T = TypeVar(
-    "T",
-    bound=AbstractFamily
-    | AbstractInferenceFunction
-    | AbstractLayers
-    | AbstractObjective
-    | AbstractTransformer,
-)
+T = TypeVar("T", bound=eqx.Module)
 
 
 def family_to_plain(role: str, family: AbstractFamily) -> dict[str, Any]:
@@ -230,17 +190,38 @@ def _layers_read(plain: object) -> Any:
     return _from_plain(plain, LAYERS) if isinstance(plain, dict) else _read("layers")(plain)
 
 
+def _start_written(value: Any) -> dict[str, Any] | None:
+    return None if value is None else function_to_plain(value)
+
+
+def _start_read(plain: object) -> AbstractInferenceFunction | None:
+    return None if plain is None else _read_inner(plain)
+
+
 def _read_offsets(plain: object) -> tuple[int, ...]:
     each: list[Any] = of_kind("offsets", plain, list)
     signs = [-1 if of_kind("offsets", one, int) < 0 else 1 for one in each]
     return tuple(s * size("offsets", abs(one)) for s, one in zip(signs, each, strict=True))
 
 
+_NESTED: Mapping[str, Mapping[str, type[Any]]] = {
+    "encoding": ENCODINGS,
+    "function_gradient": STEP_WEIGHTS,
+    "gate": GATES,
+    "model_gradient": STEP_WEIGHTS,
+    "rule": RULES,
+    "transformer": TRANSFORMERS,
+}
+"""Choices that are made of the classes of one kind."""
+
 _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
+    name: functools.partial(_to_plain, name, known=known) for name, known in _NESTED.items()
+} | {
     "activation": _activation_name,
     "alpha": float,
     "components": _written("components"),
     "degree": _written("degree"),
+    "decay": float,
     "depth": _written("depth"),
     "draws": int,
     "given": lambda family: family_to_plain("locals_", family),
@@ -249,20 +230,30 @@ _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     "inner_steps": int,
     "knots": int,
     "layers": _layers_written,
+    "memory": int,
+    "network": function_to_plain,
     "offsets": list,
     "rank": int,
+    "rate": float,
     "reach": float,
+    "reads_context": bool,
     "skip": bool,
+    "square_decay": float,
+    "start": _start_written,
     "start_sd": float,
     "step_size": float,
-    "transformer": lambda value: _to_plain("transformer", value, TRANSFORMERS),
+    "steps": _written("steps"),
+    "through": bool,
     "width": int,
 }
 _READ: Mapping[str, Callable[[object], Any]] = {
+    name: functools.partial(_from_plain, known=known) for name, known in _NESTED.items()
+} | {
     "activation": _read_activation,
     "alpha": lambda plain: of_kind("alpha", plain, float),
     "components": _read("components"),
     "degree": _read("degree"),
+    "decay": lambda plain: of_kind("decay", plain, float),
     "depth": _read("depth"),
     "draws": _read("draws"),
     "given": family_from_plain,
@@ -271,12 +262,19 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "inner_steps": _read("inner_steps"),
     "knots": _read("knots"),
     "layers": _layers_read,
+    "memory": _read("memory"),
+    "network": _read_inner,
     "offsets": _read_offsets,
     "rank": _read("rank"),
+    "rate": lambda plain: of_kind("rate", plain, float),
     "reach": lambda plain: of_kind("reach", plain, float),
+    "reads_context": lambda plain: of_kind("reads_context", plain, bool),
     "skip": lambda plain: of_kind("skip", plain, bool),
+    "square_decay": lambda plain: of_kind("square_decay", plain, float),
+    "start": _start_read,
     "start_sd": lambda plain: of_kind("start_sd", plain, float),
     "step_size": lambda plain: of_kind("step_size", plain, float),
-    "transformer": lambda plain: _from_plain(plain, TRANSFORMERS),
+    "steps": _read("steps"),
+    "through": lambda plain: of_kind("through", plain, bool),
     "width": _read("width"),
 }

@@ -32,6 +32,7 @@ from amortis.fitting.row_optima import (
 from amortis.fitting.start_points import climbed, climbed_from
 from amortis.fitting.trained import Trained
 from amortis.fitting.update import InheritedRebind, update
+from amortis.fitting.with_steps import with_steps
 
 __all__ = [
     "AbstractApproximation",
@@ -78,4 +79,5 @@ __all__ = [
     "update",
     "value_at",
     "with_inference",
+    "with_steps",
 ]

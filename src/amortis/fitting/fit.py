@@ -35,6 +35,7 @@ from amortis.objectives import (
     AbstractGradient,
     AbstractObjective,
     NegativeElbo,
+    with_row_elbos,
 )
 from amortis.optimise import (
     AbstractMethod,
@@ -131,7 +132,7 @@ def _composed(
 ) -> Fit:
     """Bring model, guide, objective and method together, with what was not given chosen."""
     model, inference = with_inference(model, inference)
-    guide = Guide.for_model(model, inference, *families)
+    guide = with_row_elbos(Guide.for_model(model, inference, *families), model)
     first_guide = mean_field_of(guide)
     first = families[0] if first_guide is None else DiagonalNormal()
     method, gradient = _method_for(model, inference, first, given, objective)

@@ -13,6 +13,7 @@ from amortis._require import require_kind
 from amortis.fitting.record import Fit
 from amortis.fitting.trained import Trained
 from amortis.model import LatentModel, Membership, Series
+from amortis.objectives import with_row_elbos
 
 
 def infer(fitted: Fit | Trained, *args: Any, **kwargs: Any) -> Fit:
@@ -95,7 +96,7 @@ def bound_to(trained: Trained, model: LatentModel, held: bool) -> Fit:
     )
     return Fit(
         model,
-        bound,
+        with_row_elbos(bound, model),
         trained.variational,
         trained.status,
         trained.history,

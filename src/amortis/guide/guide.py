@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -16,15 +17,15 @@ from amortis.guide.layout import SiteLayout
 from amortis.guide.noise import Noise
 from amortis.guide.roles import require_roles
 from amortis.guide.standardizer import Standardizer
-from amortis.inference_functions import AbstractInferenceFunction, Constant, FunctionShape, take
+from amortis.guide.start import global_start
+from amortis.inference_functions import (
+    AbstractInferenceFunction,
+    AbstractIterated,
+    Constant,
+    FunctionShape,
+    take,
+)
 from amortis.model import Inputs, LatentModel
-
-_NUDGE, _NUDGED = 0.1, 1000
-"""Sd of the random part of the globals' start, up to so many globals; of more, less: random layers
-multiply, and the nudge as a whole is to stay a nudge."""
-
-_GLOBAL_START_SD = 0.1
-"""Globals are sharp where there are many rows; starting wide would swamp the first gradients."""
 
 
 class Guide(eqx.Module):
@@ -43,6 +44,7 @@ class Guide(eqx.Module):
         contexts: contexts of the rows the guide is made for.
         shape: the sizes the inference function is made for.
         offset: raw parameters of a local factor where the function's output is zero.
+        row_elbos: what an `AbstractIterated` function climbs; None for others.
     """
 
     global_family: AbstractFamily
@@ -54,25 +56,16 @@ class Guide(eqx.Module):
     contexts: Any
     offset: Float[Array, " raw"]
     shape: FunctionShape = eqx.field(static=True)
+    row_elbos: Callable[..., Any] | None = None
 
     def init(self, key: RandomKey) -> dict[str, Parameters]:
-        """Make starting parameters.
-
-        Globals start near zero with a random nudge of 0.1 (divided by the root of their number in
-        thousands, from a thousand on), which leaves saddle points such as a zero loading matrix;
-        locals start around zero.
+        """Make starting parameters with entries `globals`, near zero but for a nudge, and `locals`.
 
         Args:
             key: random key.
-
-        Returns:
-            The parameters, with entries `globals` and `locals`.
         """
-        raw = self.global_family.start(self.theta.dimension, math.log(_GLOBAL_START_SD))
-        (nudge,) = numerics.normals(numerics.forked(key, 0), [raw.shape])
-        sd = _NUDGE * min(1.0, math.sqrt(_NUDGED / max(self.theta.dimension, 1)))
         return {
-            "globals": numerics.on_device(numerics.on_host(raw) + sd * nudge),
+            "globals": global_start(self.global_family, self.theta.dimension, key),
             "locals": self.inference.init(numerics.forked(key, 1), self.shape),
         }
 
@@ -108,16 +101,26 @@ class Guide(eqx.Module):
         Args:
             parameters: as made by `init`.
             index: positions of the rows in the data, or None for all.
-
-        Returns:
-            One row of raw parameters per datum.
         """
+        return self.iterates(parameters, index)[-1]
+
+    def iterates(
+        self, parameters: Parameters, index: RowIndex | None
+    ) -> Float[Array, "iterates batch raw"]:
+        """The same after every step of an iterated function; of others there is one."""
+        inference = self.inference
         contexts = self.contexts if index is None else take(self.contexts, index)
-        return self.offset + self.inference(parameters["locals"], contexts, index)
+        if not isinstance(inference, AbstractIterated):
+            return (self.offset + inference(parameters["locals"], contexts, index))[None]
+        elbos, held, factors = self.row_elbos, parameters["globals"], self.factors()
+        assert elbos is not None  # whoever binds an iterated function to a model gives it these
+        held = held if inference.through else jax.lax.stop_gradient(held)
+        climbed = lambda raw: elbos(factors, {"globals": held}, raw, index)  # noqa: E731
+        return inference.iterates(parameters["locals"], contexts, index, self.offset, climbed)
 
     def factors(self) -> "Guide":
         """The factors without the function: what needs no more compiles once for all functions."""
-        return dataclasses.replace(self, inference=Constant(), contexts=None)
+        return dataclasses.replace(self, inference=Constant(), contexts=None, row_elbos=None)
 
     def starting_at(self, log_sd: float) -> "Guide":
         """The same guide with another log sd of the locals where the function's output is zero."""

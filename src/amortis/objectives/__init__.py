@@ -10,6 +10,7 @@ from amortis.objectives.held_globals import HeldGlobals
 from amortis.objectives.interface import AbstractObjective
 from amortis.objectives.loss import NegativeElbo
 from amortis.objectives.renyi import ImportanceWeighted, Renyi, RenyiLoss
+from amortis.objectives.row_elbos import RowElbos, with_row_elbos
 from amortis.objectives.semi_amortized import SemiAmortized, SemiAmortizedElbo
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "NegativeElbo",
     "Renyi",
     "RenyiLoss",
+    "RowElbos",
     "SemiAmortized",
     "SemiAmortizedElbo",
     "StickTheLanding",
@@ -28,4 +30,5 @@ __all__ = [
     "elbo_draws",
     "first_draws",
     "fixed_noise",
+    "with_row_elbos",
 ]

@@ -1,15 +1,18 @@
 """`NegativeElbo`: the ELBO as a loss that optimisers can minimise without knowing any model."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+import numpy as np
+from jaxtyping import Array, Float
 
 from amortis import numerics
 from amortis._types import Parameters, RandomKey, RowIndex, Scalar
 from amortis.guide import Guide, Noise
+from amortis.inference_functions import AbstractIterated
 from amortis.model import LatentModel
 from amortis.objectives.elbo import elbo_draws
 from amortis.objectives.fixed_noise import first_draws, fixed_noise, more_draws
@@ -70,22 +73,64 @@ class NegativeElbo(eqx.Module):
 
     def value(self, parameters: Parameters, noise: Noise, index: RowIndex | None) -> Scalar:
         """Minus the ELBO in nats per datum, as a weighted sum over the draws of `noise`."""
+        if isinstance(self.guide.inference, AbstractIterated) and not self.guide.inference.through:
+            return self._over_iterates(
+                parameters, noise, self.guide.iterates(parameters, index), index
+            )
         draws = elbo_draws(self.model, self.guide, self.gradient, parameters, noise, index)
         return -jnp.vdot(jnp.asarray(noise.weight), draws) / self.size
 
     def shared(self, parameters: Parameters) -> Parameters:
-        """The globals' parameters, and the raw parameters of every row's local factor."""
+        """The globals' parameters, and the iterates of every row's raw parameters."""
         return {
             "globals": parameters["globals"],
-            "raw": self.guide.fitted_raw(parameters, None),
+            "raw": self.guide.iterates(parameters, None),
         }
 
     def value_of(self, shared: Parameters, noise: Noise) -> Scalar:
         """The same as `value` for all rows, of what `shared` has made of the parameters."""
-        draws = elbo_draws(
-            self.model, self.guide, self.gradient, shared, noise, None, raw=shared["raw"]
-        )
+        if _trains_on_steps(self.guide):
+            return self._over_iterates(shared, noise, shared["raw"], None)
+        raw = shared["raw"][-1]
+        draws = elbo_draws(self.model, self.guide, self.gradient, shared, noise, None, raw=raw)
         return -jnp.vdot(jnp.asarray(noise.weight), draws) / self.size
+
+    def _over_iterates(
+        self,
+        parameters: Parameters,
+        noise: Noise,
+        iterates: Float[Array, "iterates batch raw"],
+        index: RowIndex | None,
+    ) -> Scalar:
+        """The loss at the last iterate, with gradients from those that the function names."""
+        inference = self.guide.inference
+        assert isinstance(inference, AbstractIterated)  # others have one iterate
+        held: Any = jax.lax.stop_gradient(parameters["globals"])
+
+        def at(raw: Array, of_globals: Any) -> Scalar:
+            draws = elbo_draws(
+                self.model,
+                self.guide,
+                self.gradient,
+                {**parameters, "globals": of_globals},
+                noise,
+                index,
+                raw=raw,
+            )
+            return -jnp.vdot(jnp.asarray(noise.weight), draws) / self.size
+
+        def of(weights: np.ndarray, raws: Array, of_globals: Any) -> Scalar:
+            counted = np.flatnonzero(weights)
+            values = jax.lax.map(lambda raw: at(raw, of_globals), raws[counted])
+            return jnp.asarray(weights[counted], values.dtype) @ values
+
+        count = iterates.shape[0]
+        fixed = jax.lax.stop_gradient(iterates)
+        of_function = of(inference.function_gradient.of(count), iterates, held)
+        of_model = of(inference.model_gradient.of(count), fixed, parameters["globals"])
+        value = jax.lax.stop_gradient(at(fixed[-1], held))
+        surrogate = of_function + of_model
+        return value + surrogate - jax.lax.stop_gradient(surrogate)
 
     def watched(self, parameters: Parameters) -> tuple[Array, Array]:
         """Means and sds of the globals: what must settle besides the loss."""
@@ -107,3 +152,8 @@ class NegativeElbo(eqx.Module):
         """Shifts of the globals' means and sds still to come, by the gradient of this loss."""
         family = self.guide.global_family
         return family.unsettled(coordinates["globals"], self.size * gradient["globals"])
+
+
+def _trains_on_steps(guide: Guide) -> bool:
+    """Whether gradients are those of several iterates, and not of what comes out alone."""
+    return isinstance(guide.inference, AbstractIterated) and not guide.inference.through

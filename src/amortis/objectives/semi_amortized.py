@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amortis import numerics
 from amortis._errors import ArgumentError
 from amortis._require import require_count, require_positive
 from amortis._types import Parameters, RandomKey, RowIndex, Scalar
@@ -15,8 +14,7 @@ from amortis.objectives.elbo import elbo_draws
 from amortis.objectives.gradients import AbstractGradient
 from amortis.objectives.interface import AbstractObjective
 from amortis.objectives.loss import NegativeElbo
-
-_INNER_DRAWS = 32
+from amortis.objectives.row_elbos import RowElbos
 
 
 class SemiAmortized(AbstractObjective):
@@ -140,7 +138,7 @@ class SemiAmortizedElbo(eqx.Module):
 
     def shared(self, parameters: Parameters) -> Parameters:
         """The globals' parameters, and the raw parameters of every row's factor after the steps."""
-        return {"globals": parameters["globals"], "raw": self._stepped(parameters, None)}
+        return {"globals": parameters["globals"], "raw": self._stepped(parameters, None)[None]}
 
     def value_of(self, shared: Parameters, noise: Noise) -> Scalar:
         """The same as `value` for all rows, of what `shared` has made of the parameters."""
@@ -168,23 +166,11 @@ class SemiAmortizedElbo(eqx.Module):
 
     def _stepped(self, parameters: Parameters, index: RowIndex | None) -> Float[Array, "batch raw"]:
         """The rows' factors after the inner steps, on a rule that all rows share."""
-        model, guide = self.model, self.guide
-        rows = model.data if index is None else model.rows(index)
-        z = numerics.low_discrepancy(_INNER_DRAWS, guide.z.dimension)
-        dtype = jnp.result_type(float)
-        theta = jnp.zeros((_INNER_DRAWS, guide.theta.dimension), dtype)
-        noise = Noise.equal(theta, jnp.asarray(z[:, None, :], dtype))
-
-        def total(raw: Float[Array, "batch raw"]) -> Scalar:
-            def one(noise: Noise) -> Scalar:
-                globals_, locals_ = guide.sample(parameters, raw, noise)
-                entropy = guide.local_entropy(parameters, raw, noise)
-                return jnp.sum(model.log_terms(globals_, locals_, rows).local + entropy)
-
-            return jnp.mean(jax.vmap(one)(noise))
+        guide = self.guide
+        factors, elbos = guide.factors(), RowElbos(self.model)
 
         def step(raw: Float[Array, "batch raw"], _: None) -> tuple[Float[Array, "batch raw"], None]:
-            slope = jax.grad(total)(raw)
+            slope = elbos(factors, parameters, raw, index)[1]
             move = jax.vmap(guide.local_family.natural_step)(raw, slope)
             return raw + self.choice.step_size * move, None
 

@@ -7,6 +7,7 @@ from amortis.optimise.constant_rate import ConstantRate
 from amortis.optimise.fixed_draws import FixedDraws
 from amortis.optimise.fresh_draws import FreshDraws
 from amortis.optimise.interface import AbstractMethod, Progress, StochasticLoss
+from amortis.optimise.lbfgs import lbfgs_init, lbfgs_step
 from amortis.optimise.loop import History, Monitor, Outcome, minimise, minimise_in_turn
 from amortis.optimise.minimised import Minimum, minimised
 from amortis.optimise.pathfinder import PATHS, Paths, pathfinder, random_starts, resampled
@@ -30,6 +31,8 @@ __all__ = [
     "Status",
     "StochasticLoss",
     "apart",
+    "lbfgs_init",
+    "lbfgs_step",
     "minimise",
     "minimise_in_turn",
     "minimised",

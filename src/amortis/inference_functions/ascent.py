@@ -1,0 +1,220 @@
+"""`GradientAscent`: variational EM, with every row's factor climbed to from the same start."""
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from amortis._errors import ArgumentError
+from amortis._require import require_count, require_kind, require_positive
+from amortis._types import Parameters, RandomKey, RowIndex
+from amortis.inference_functions.context import Parts
+from amortis.inference_functions.interface import FunctionShape
+from amortis.inference_functions.iterated import AbstractIterated, RowElbos, bounded
+from amortis.inference_functions.step_weights import AbstractStepWeights, LastStep
+from amortis.model import Inputs
+from amortis.optimise import lbfgs_init, lbfgs_step
+
+
+class AbstractAscentRule(eqx.Module):
+    """How steps are made of slopes; all rows step apart, with one rule."""
+
+    @abstractmethod
+    def climb(
+        self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int
+    ) -> Float[Array, "steps batch raw"]:
+        """The iterates after the start.
+
+        Args:
+            start: where each row starts.
+            elbos: each row's ELBO and its slope.
+            steps: number of them.
+        """
+
+
+class MomentumSteps(AbstractAscentRule):
+    r"""$v_{t+1} = \mu v_t + \nabla\mathcal{L}_n$, $\lambda_{t+1} = \lambda_t + \eta v_{t+1}$.
+
+    Attributes:
+        rate: $\eta$, in raw parameters per nat.
+        decay: $\mu$ in [0, 1); zero is plain gradient ascent.
+    """
+
+    rate: float = eqx.field(static=True, default=1e-2)
+    decay: float = eqx.field(static=True, default=0.0)
+
+    def __check_init__(self) -> None:
+        require_positive("MomentumSteps", "rate", self.rate)
+        _require_share("MomentumSteps", "decay", self.decay)
+
+    def climb(
+        self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int
+    ) -> Float[Array, "steps batch raw"]:
+        def step(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
+            raw, speed = carry
+            speed = self.decay * speed + bounded(elbos(raw)[1])
+            raw = raw + self.rate * speed
+            return (raw, speed), raw
+
+        return jax.lax.scan(step, (start, jnp.zeros_like(start)), None, length=steps)[1]
+
+
+class AdamSteps(AbstractAscentRule):
+    r"""Steps of the slopes' running mean over the root of their running mean square.
+
+    Attributes:
+        rate: the length of steps while slopes agree.
+        decay: of the running mean.
+        square_decay: of the running mean of squares.
+
+    References:
+        Kingma & Ba, *Adam: a method for stochastic optimization* (2015).
+    """
+
+    rate: float = eqx.field(static=True, default=1e-1)
+    decay: float = eqx.field(static=True, default=0.9)
+    square_decay: float = eqx.field(static=True, default=0.999)
+
+    def __check_init__(self) -> None:
+        require_positive("AdamSteps", "rate", self.rate)
+        _require_share("AdamSteps", "decay", self.decay)
+        _require_share("AdamSteps", "square_decay", self.square_decay)
+
+    def climb(
+        self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int
+    ) -> Float[Array, "steps batch raw"]:
+        def step(carry: _Running, count: Int[Array, ""]) -> tuple["_Running", Array]:
+            slope = bounded(elbos(carry.raw)[1])
+            mean = self.decay * carry.mean + (1.0 - self.decay) * slope
+            square = self.square_decay * carry.square
+            square = square + (1.0 - self.square_decay) * jnp.square(slope)
+            passed = count.astype(slope.dtype)
+            unbiased = mean / (1.0 - self.decay**passed)
+            root = jnp.sqrt(square / (1.0 - self.square_decay**passed))
+            raw = carry.raw + self.rate * unbiased / (root + _TINY)
+            return _Running(raw, mean, square), raw
+
+        zero = jnp.zeros_like(start)
+        return jax.lax.scan(step, _Running(start, zero, zero), jnp.arange(1, steps + 1))[1]
+
+
+class _Running(NamedTuple):
+    raw: Float[Array, "batch raw"]
+    mean: Float[Array, "batch raw"]
+    square: Float[Array, "batch raw"]
+
+
+class LBFGSSteps(AbstractAscentRule):
+    """L-BFGS for every row: one value and slope a step, and no step that loses.
+
+    Attributes:
+        memory: pairs of differences that each row remembers.
+
+    References:
+        Nocedal & Wright, *Numerical optimization* (2006), §7.2.
+    """
+
+    memory: int = eqx.field(static=True, default=10)
+
+    def __check_init__(self) -> None:
+        require_count("LBFGSSteps", "memory", self.memory)
+
+    def climb(
+        self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int
+    ) -> Float[Array, "steps batch raw"]:
+        def step(state: Any, _: None) -> tuple[Any, Array]:
+            tried = jax.vmap(_tried)(state)
+            values, slopes = elbos(tried)
+            # Every row has been evaluated at its trial point; the state machines take it from here.
+            after = jax.vmap(lambda s, v, g: lbfgs_step(s, lambda _: (-v, -g)))(
+                state, values, slopes
+            )
+            return after, after.point
+
+        begin = jax.vmap(lambda point: lbfgs_init(point, self.memory))(start)
+        # The first evaluation is of the start itself.
+        return jax.lax.scan(step, begin, None, length=steps + 1)[1][1:]
+
+
+def _tried(state: Any) -> Float[Array, " raw"]:
+    return state.point + state.length * state.direction
+
+
+_TINY = 1e-8
+
+
+def _require_share(what: str, name: str, value: float) -> None:
+    if not 0.0 <= value < 1.0:
+        raise ArgumentError(f"{what} {name} is {value}; expected a number in [0, 1)")
+
+
+class GradientAscent(AbstractIterated):
+    r"""Every row's factor by steps along the slope of its own ELBO, from a common start.
+
+    The classical baseline, variational EM: nothing is learned from row to row, and each row costs
+    as many evaluations as there are steps, whenever it is looked at. The globals' gradient is that
+    at the last iterate, with the iterates held.
+
+    Attributes:
+        rule: `MomentumSteps(…)`, which without decay is plain gradient ascent, `AdamSteps(…)` or
+            `LBFGSSteps()`.
+        steps: number of steps, at least one.
+
+    Raises:
+        ArgumentError: no steps.
+
+    References:
+        Neal & Hinton, *A view of the EM algorithm that justifies incremental, sparse, and other
+        variants* (1998).
+    """
+
+    rule: AbstractAscentRule = eqx.field(default_factory=AdamSteps)
+    steps: int = eqx.field(static=True, default=50)
+
+    def __check_init__(self) -> None:
+        require_kind("GradientAscent rule", self.rule, AbstractAscentRule, "amortis.AdamSteps()")
+        require_count("GradientAscent", "steps", self.steps)
+
+    @property
+    def owns_rows(self) -> bool:
+        return False
+
+    @property
+    def closed_under_linear_maps(self) -> bool:
+        return False
+
+    @property
+    def function_gradient(self) -> AbstractStepWeights:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return LastStep()
+
+    @property
+    def model_gradient(self) -> AbstractStepWeights:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return LastStep()
+
+    @property
+    def through(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return False
+
+    def arrange(self, inputs: Inputs) -> Parts:
+        return Parts(inputs.rows[:, :0])
+
+    def context(self, parts: Parts) -> Float[Array, "rows columns"]:
+        return parts.rows
+
+    def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
+        del key, shape
+        return {}
+
+    def iterates(
+        self,
+        parameters: Parameters,
+        context: Any,
+        index: RowIndex | None,
+        offset: Float[Array, " raw"],
+        elbos: RowElbos,
+    ) -> Float[Array, "iterates batch raw"]:
+        begin = jnp.broadcast_to(offset, (context.shape[0], offset.shape[0]))
+        return self.rule.climb(begin, elbos, self.steps)

@@ -1,0 +1,141 @@
+"""`Iterative`: a function that learns to optimise."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from amortis import numerics
+from amortis._errors import ArgumentError
+from amortis._require import require_count, require_kind
+from amortis._types import Parameters, RandomKey, RowIndex
+from amortis.inference_functions.context import Parts
+from amortis.inference_functions.encodings import AbstractEncoding, LogSign
+from amortis.inference_functions.gates import AbstractGate, Highway
+from amortis.inference_functions.interface import AbstractRowFunction, FunctionShape
+from amortis.inference_functions.iterated import AbstractIterated, RowElbos, bounded
+from amortis.inference_functions.mlp import MLP
+from amortis.inference_functions.step_weights import AbstractStepWeights, AllSteps, LastStep
+from amortis.model import Inputs
+
+
+class Iterative(AbstractIterated):
+    r"""Iterative amortized inference: a network that reads the slope of a row's own ELBO.
+
+    $\lambda_{t+1} = g\odot\lambda_t + (1-g)\odot f_\phi(w_n, \lambda_t, e(\nabla_\lambda
+    \mathcal{L}_n(\lambda_t;\theta)))$ with the same $\phi$ at every step, $\mathcal{L}_n$ the ELBO
+    of the row's own terms with the globals at the middle of their factor, and e an encoding of the
+    slope. Because every step looks at what is still to be gained, more steps can be taken at
+    inference than in training; see `with_steps`.
+
+    Of the gradients: with `through=False` slopes and iterates are inputs, so that each step learns
+    from its own ELBO; the function's gradient is that of the iterates' mean ELBO
+    (`function_gradient=AllSteps()`), the model's that of the last one with the iterates held
+    (`model_gradient=LastStep()`), as in the reference. With `through=True` it is the derivative of
+    the last iterate's ELBO in everything.
+
+    Attributes:
+        network: a function of rows, such as `MLP()`; it gets the context, the iterate and the
+            encoded slope side by side.
+        steps: T, at least one.
+        encoding: e: `LogSign()`, `LayerNormalized()` or `PlainSlope()`.
+        gate: `Highway()`, `Additive()` or `Replacing()`.
+        start: a function of rows that gives $\lambda_0$, which then is one of the iterates that are
+            trained; by default all rows start at the factor that the guide starts at.
+        reads_context: whether the network reads $w_n$; else it knows the datum by the slope alone.
+        function_gradient: the iterates whose ELBOs train the function.
+        model_gradient: the iterates whose ELBOs train the globals.
+        through: whether gradients pass through the steps.
+
+    Raises:
+        ArgumentError: no steps, or a network that is not one of rows.
+
+    References:
+        Marino, Yue & Mandt, *Iterative amortized inference* (2018).
+    """
+
+    network: AbstractRowFunction = eqx.field(default_factory=lambda: MLP(64))
+    steps: int = eqx.field(static=True, default=5)
+    encoding: AbstractEncoding = eqx.field(default_factory=LogSign)
+    gate: AbstractGate = eqx.field(default_factory=Highway)
+    start: AbstractRowFunction | None = None
+    reads_context: bool = eqx.field(static=True, default=True)
+    function_gradient: AbstractStepWeights = eqx.field(default_factory=AllSteps)
+    model_gradient: AbstractStepWeights = eqx.field(default_factory=LastStep)
+    through: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self) -> None:
+        require_count("Iterative", "steps", self.steps)
+        _require_function("network", self.network)
+        if self.start is not None:
+            _require_function("start", self.start)
+        require_kind("Iterative encoding", self.encoding, AbstractEncoding, "amortis.LogSign()")
+        require_kind("Iterative gate", self.gate, AbstractGate, "amortis.Highway()")
+
+    @property
+    def owns_rows(self) -> bool:
+        return False
+
+    @property
+    def closed_under_linear_maps(self) -> bool:
+        return False
+
+    def arrange(self, inputs: Inputs) -> Parts:
+        return self.network.arrange(inputs)
+
+    def context(self, parts: Parts) -> Float[Array, "rows columns"]:
+        return self.network.context(parts)
+
+    def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
+        raw = shape.outputs
+        read = shape.columns if self.reads_context else 0
+        columns = read + raw + self.encoding.columns(raw)
+        inside = FunctionShape(shape.rows, columns, self.gate.outputs(raw))
+        parameters = {"network": self.network.init(numerics.forked(key, 0), inside)}
+        if self.start is None:
+            return parameters
+        begin = FunctionShape(shape.rows, shape.columns, raw)
+        return parameters | {"start": self.start.init(numerics.forked(key, 1), begin)}
+
+    def step_sizes(self, parameters: Parameters) -> Parameters:
+        sizes = {"network": self.network.step_sizes(parameters["network"])}
+        if self.start is None:
+            return sizes
+        return sizes | {"start": self.start.step_sizes(parameters["start"])}
+
+    def iterates(
+        self,
+        parameters: Parameters,
+        context: Any,
+        index: RowIndex | None,
+        offset: Float[Array, " raw"],
+        elbos: RowElbos,
+    ) -> Float[Array, "iterates batch raw"]:
+        rows = context.shape[0]
+        begin = jnp.broadcast_to(offset, (rows, offset.shape[0]))
+        if self.start is not None:
+            begin = begin + self.start(parameters["start"], context, index)
+        held = (lambda value: value) if self.through else jax.lax.stop_gradient
+
+        def step(raw: Array, _: None) -> tuple[Array, Array]:
+            raw = held(raw)
+            read = [raw, self.encoding(held(bounded(elbos(raw)[1])))]
+            if self.reads_context:
+                read = [context, *read]
+            said = self.network(parameters["network"], jnp.concatenate(read, axis=1), index)
+            moved = self.gate(raw, said, offset)
+            return moved, moved
+
+        after = jax.lax.scan(step, begin, None, length=self.steps)[1]
+        return after if self.start is None else jnp.concatenate([begin[None], after])
+
+
+def _require_function(role: str, given: AbstractRowFunction) -> None:
+    require_kind(f"Iterative {role}", given, AbstractRowFunction, "amortis.MLP()")
+    if given.owns_rows:
+        raise ArgumentError(
+            f"Iterative {role} is {type(given).__name__}(), which gives every row parameters of "
+            f"its own; expected a function of rows, such as amortis.MLP()"
+        )

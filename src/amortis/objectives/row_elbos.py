@@ -1,0 +1,85 @@
+"""Every row's own ELBO and its slope, for what climbs it row by row."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from amortis import numerics
+from amortis._errors import ArgumentError
+from amortis._types import Parameters, RowIndex, Scalar
+from amortis.guide import Guide, Noise
+from amortis.inference_functions import AbstractIterated
+from amortis.model import LatentModel
+
+
+class RowElbos(eqx.Module):
+    r"""$\mathcal{L}_n(\lambda) = E_{q(z;\lambda)}[\log p(x_n, z\mid\hat\theta)] + H[q]$ of rows.
+
+    The globals are held at the middle of their factor, $\hat\theta$. Expectations are over a rule
+    that all rows share, so that the same row has the same ELBO wherever it is looked at.
+
+    Attributes:
+        model: the model; its rows must be such that they can be evaluated apart.
+        draws: points of the rule.
+    """
+
+    model: LatentModel
+    draws: int = eqx.field(static=True, default=32)
+
+    def __call__(
+        self,
+        guide: Guide,
+        parameters: Parameters,
+        raw: Float[Array, "batch raw"],
+        index: RowIndex | None,
+    ) -> tuple[Float[Array, " batch"], Float[Array, "batch raw"]]:
+        """ELBOs in nats, and their derivatives.
+
+        Args:
+            guide: the factors.
+            parameters: of the guide; only the globals' are read.
+            raw: raw parameters of the rows' factors.
+            index: positions of the rows in the data, or None for all.
+        """
+        model = self.model
+        rows = model.data if index is None else model.rows(index)
+        z = numerics.low_discrepancy(self.draws, guide.z.dimension)
+        dtype = raw.dtype
+        theta = jnp.zeros((self.draws, guide.theta.dimension), dtype)
+        noise = Noise.equal(theta, jnp.asarray(z[:, None, :], dtype))
+
+        def total(raw: Float[Array, "batch raw"]) -> tuple[Scalar, Float[Array, " batch"]]:
+            def one(noise: Noise) -> Float[Array, " batch"]:
+                globals_, locals_ = guide.sample(parameters, raw, noise)
+                entropy = guide.local_entropy(parameters, raw, noise)
+                return model.log_terms(globals_, locals_, rows).local + entropy
+
+            each = jnp.mean(jax.vmap(one)(noise), axis=0)
+            return jnp.sum(each), each
+
+        (_, each), slopes = jax.value_and_grad(total, has_aux=True)(raw)
+        return each, slopes
+
+
+def with_row_elbos(guide: Guide, model: LatentModel) -> Guide:
+    """The guide with the ELBOs of a model's rows to climb, if its function climbs them.
+
+    Args:
+        guide: made for the model.
+        model: the model.
+
+    Raises:
+        ArgumentError: units that touch each other, so that none has an ELBO of its own.
+    """
+    if not isinstance(guide.inference, AbstractIterated):
+        return guide
+    if not model.separable or model.coupled:
+        raise ArgumentError(
+            f"inference is {type(guide.inference).__name__}(...), which climbs each row's own "
+            f"ELBO, but the units of {model.plate!r} touch each other; expected a model whose "
+            f"rows stand apart: use amortis.Table(), or amortis.refine(fitted)"
+        )
+    return dataclasses.replace(guide, row_elbos=RowElbos(model))
