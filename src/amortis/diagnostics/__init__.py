@@ -9,6 +9,7 @@ from amortis.diagnostics.diagnosis import Diagnosis
 from amortis.diagnostics.finding import Finding
 from amortis.diagnostics.held_out import HeldOut
 from amortis.diagnostics.inferred import InferredBlock, Missing, Outside
+from amortis.diagnostics.missed_modes import MissedMode
 from amortis.diagnostics.select_family import Candidate, Factors, Selection, select_family
 from amortis.diagnostics.spread import Spread
 from amortis.diagnostics.stream import stream
@@ -23,6 +24,7 @@ __all__ = [
     "Finding",
     "HeldOut",
     "InferredBlock",
+    "MissedMode",
     "Missing",
     "Outside",
     "Selection",

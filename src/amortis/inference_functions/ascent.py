@@ -18,6 +18,8 @@ from amortis.inference_functions.step_weights import AbstractStepWeights, LastSt
 from amortis.model import Inputs
 from amortis.optimise import lbfgs_init, lbfgs_step
 
+_TINY = 1e-8
+
 
 class AbstractAscentRule(eqx.Module):
     """How steps are made of slopes; all rows step apart, with one rule."""
@@ -41,6 +43,9 @@ class MomentumSteps(AbstractAscentRule):
     Attributes:
         rate: $\eta$, in raw parameters per nat.
         decay: $\mu$ in [0, 1); zero is plain gradient ascent.
+
+    Raises:
+        ArgumentError: a rate that is not positive, or a decay outside [0, 1).
     """
 
     rate: float = eqx.field(static=True, default=1e-2)
@@ -65,10 +70,17 @@ class MomentumSteps(AbstractAscentRule):
 class AdamSteps(AbstractAscentRule):
     r"""Steps of the slopes' running mean over the root of their running mean square.
 
+    $\lambda_{t+1} = \lambda_t + \eta\,\hat m_t / (\sqrt{\hat v_t} + 10^{-8})$ with
+    $m_t = \beta_1 m_{t-1} + (1-\beta_1) g_t$, $v_t = \beta_2 v_{t-1} + (1-\beta_2) g_t^2$, and
+    $\hat m_t = m_t / (1-\beta_1^t)$, $\hat v_t = v_t / (1-\beta_2^t)$.
+
     Attributes:
-        rate: the length of steps while slopes agree.
-        decay: of the running mean.
-        square_decay: of the running mean of squares.
+        rate: $\eta$, the length of steps while slopes agree.
+        decay: $\beta_1$ in [0, 1).
+        square_decay: $\beta_2$ in [0, 1).
+
+    Raises:
+        ArgumentError: a rate that is not positive, or a decay outside [0, 1).
 
     References:
         Kingma & Ba, *Adam: a method for stochastic optimization* (2015).
@@ -111,7 +123,10 @@ class LBFGSSteps(AbstractAscentRule):
     """L-BFGS for every row: one value and slope a step, and no step that loses.
 
     Attributes:
-        memory: pairs of differences that each row remembers.
+        memory: pairs of differences that each row remembers, at least one.
+
+    Raises:
+        ArgumentError: a memory below one.
 
     References:
         Nocedal & Wright, *Numerical optimization* (2006), §7.2.
@@ -141,9 +156,6 @@ class LBFGSSteps(AbstractAscentRule):
 
 def _tried(state: Any) -> Float[Array, " raw"]:
     return state.point + state.length * state.direction
-
-
-_TINY = 1e-8
 
 
 def _require_share(what: str, name: str, value: float) -> None:

@@ -80,9 +80,3 @@ def bounded(slope: Float[Array, "batch raw"]) -> Float[Array, "batch raw"]:
     # The largest component, which cannot overflow when it is squared.
     largest = jnp.max(jnp.abs(slope), axis=1, keepdims=True, initial=0.0)
     return slope * jnp.minimum(1.0, _LONGEST / jnp.maximum(largest, 1e-30))
-
-
-def out_of_bounds(slope: Float[Array, "batch raw"]) -> Float[Array, " batch"]:
-    """One for every row whose slope `bounded` changes."""
-    largest = jnp.max(jnp.abs(slope), axis=1, initial=0.0)
-    return jnp.where(jnp.isfinite(largest) & (largest <= _LONGEST), 0.0, 1.0)

@@ -73,10 +73,9 @@ class NegativeElbo(eqx.Module):
 
     def value(self, parameters: Parameters, noise: Noise, index: RowIndex | None) -> Scalar:
         """Minus the ELBO in nats per datum, as a weighted sum over the draws of `noise`."""
-        if isinstance(self.guide.inference, AbstractIterated) and not self.guide.inference.through:
-            return self._over_iterates(
-                parameters, noise, self.guide.iterates(parameters, index), index
-            )
+        if _trains_on_steps(self.guide):
+            iterates = self.guide.iterates(parameters, index)
+            return self._over_iterates(parameters, noise, iterates, index)
         draws = elbo_draws(self.model, self.guide, self.gradient, parameters, noise, index)
         return -jnp.vdot(jnp.asarray(noise.weight), draws) / self.size
 
