@@ -137,14 +137,14 @@ def test_a_latent_without_support():
     )
 
 
-def test_other_sites_without_a_density():
+def test_a_parameter_without_a_value():
     def with_parameter(x):
-        scale = numpyro.param("scale", jnp.ones(()))
-        plain(x, scale)
+        numpyro.param("scale", ())
+        plain(x, 1.0)
 
     refused(
         errors.UnsupportedSiteError,
-        r"param site 'scale'; expected sample sites only.*Point\(\)",
+        r"param site 'scale' holds no array; expected a value to start from",
         lambda: from_numpyro(with_parameter, X),
     )
 

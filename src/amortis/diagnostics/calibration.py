@@ -187,7 +187,7 @@ def _ranks(
 
     def one(unit: Int[Array, ""], place: Int[Array, ""]) -> tuple[Array, Array, Array]:
         theta_key, unit_key, q_key = jax.random.split(jax.random.fold_in(key, place), 3)
-        of_theta = jax.random.normal(theta_key, (guide.theta.dimension,))
+        of_theta = jax.random.normal(theta_key, (guide.noise_size,))
         theta = guide.global_family.sample(variational["globals"], of_theta)
         drawn = simulate_unit(model, plan, guide.theta.split(theta), unit, unit_key)
         raw = guide.local_raw(variational, drawn.inputs, None)[drawn.place]

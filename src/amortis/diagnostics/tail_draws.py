@@ -53,10 +53,7 @@ def tail_draws(guide: Guide, seed: Sequence[int], draws: int) -> TailDraws:
     Returns:
         The draws.
     """
-    spread = guide.theta.dimension if guide.global_family.is_density else 0
-    z, theta, mass = tail_rule(guide.z.dimension, spread, seed, draws)
-    if not spread:
-        theta = np.zeros((draws, guide.theta.dimension))
+    z, theta, mass = tail_rule(guide.z.dimension, guide.noise_size, seed, draws)
     dtype = jnp.result_type(float)
     noise = Noise(theta.astype(dtype), z[:, None, :].astype(dtype), np.ones(draws, dtype))
     return TailDraws(noise, mass)

@@ -26,7 +26,7 @@ from amortis.export.known_choices import (
     TRANSFORMERS,
 )
 from amortis.export.malformed import Malformed
-from amortis.export.plain_values import entry, of_kind, size
+from amortis.export.plain_values import entry, of_kind, size, sizes
 from amortis.families import AbstractFamily, AbstractLayers
 from amortis.inference_functions import AbstractInferenceFunction, AbstractRowFunction
 from amortis.objectives import AbstractObjective
@@ -214,6 +214,15 @@ _NESTED: Mapping[str, Mapping[str, type[Any]]] = {
 }
 """Choices that are made of the classes of one kind."""
 
+
+def _read_points(plain: object) -> tuple[tuple[int, int], ...]:
+    runs = [sizes("points", run) for run in of_kind("points", plain, list)]
+    ends = [end for run in runs for end in run]
+    if any(len(run) != 2 for run in runs) or ends != sorted(set(ends)):
+        raise Malformed("has point estimates that lie nowhere")
+    return tuple((run[0], run[1]) for run in runs)
+
+
 _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     name: functools.partial(_to_plain, name, known=known) for name, known in _NESTED.items()
 } | {
@@ -225,6 +234,8 @@ _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     "depth": _written("depth"),
     "draws": int,
     "given": lambda family: family_to_plain("locals_", family),
+    "others": lambda family: family_to_plain("globals_", family),
+    "points": lambda points: [list(run) for run in points],
     "globals_": int,
     "inner": function_to_plain,
     "inner_steps": int,
@@ -257,6 +268,8 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "depth": _read("depth"),
     "draws": _read("draws"),
     "given": family_from_plain,
+    "others": family_from_plain,
+    "points": _read_points,
     "globals_": _read("globals_"),
     "inner": _read_inner,
     "inner_steps": _read("inner_steps"),

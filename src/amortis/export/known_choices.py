@@ -19,6 +19,7 @@ from amortis.families import (
     FullRank,
     LowRank,
     Mixture,
+    PartlyPoint,
     Point,
     Spline,
 )
@@ -52,7 +53,7 @@ from amortis.objectives import AbstractObjective, ImportanceWeighted, Renyi, Sem
 
 FAMILIES: Mapping[str, type[AbstractFamily]] = {
     known.__name__: known
-    for known in (DiagonalNormal, Point, FullRank, LowRank, Mixture, Flow, Conditional)
+    for known in (DiagonalNormal, Point, PartlyPoint, FullRank, LowRank, Mixture, Flow, Conditional)
 }
 LAYERS: Mapping[str, type[AbstractLayers]] = {
     known.__name__: known for known in (CouplingLayers, AutoregressiveLayers)

@@ -15,6 +15,7 @@ from amortis.families.full_rank import FullRank, full_rank_parts, full_rank_raw
 from amortis.families.interface import AbstractAffineFamily, AbstractFamily
 from amortis.families.low_rank import LowRank
 from amortis.families.mixture import Mixture, component_draws, components_of
+from amortis.families.partly_point import PartlyPoint
 from amortis.families.point import Point
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "FullRank",
     "LowRank",
     "Mixture",
+    "PartlyPoint",
     "Point",
     "Spline",
     "component_draws",

@@ -25,12 +25,18 @@ class AbstractFamily(eqx.Module):
             ArgumentError: the family cannot be made for so many dimensions.
         """
 
+    def noise_size(self, dimension: int) -> int:
+        """Number of standard normals that a draw of d dimensions is made of."""
+        return dimension
+
     @abstractmethod
     def start(self, dimension: int, log_sd: float) -> Float[Array, " raw"]:
         """Raw parameters of a factor at zero with the given log standard deviation."""
 
     @abstractmethod
-    def sample(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, " d"]:
+    def sample(
+        self, raw: Float[Array, " raw"], noise: Float[Array, " noise"]
+    ) -> Float[Array, " d"]:
         """Map standard normal noise to a draw of q."""
 
     @property
@@ -54,7 +60,7 @@ class AbstractFamily(eqx.Module):
 
     @abstractmethod
     def draw(
-        self, raw: Float[Array, " raw"], noise: Float[Array, " d"]
+        self, raw: Float[Array, " raw"], noise: Float[Array, " noise"]
     ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         r"""A draw of q, and the entropy in nats, total over the dimensions.
 

@@ -26,11 +26,17 @@ class Point(AbstractFamily):
     def raw_size(self, dimension: int) -> int:
         return dimension
 
+    def noise_size(self, dimension: int) -> int:
+        del dimension  # a point has no spread
+        return 0
+
     def start(self, dimension: int, log_sd: float) -> Float[Array, " raw"]:
         del log_sd  # a point has no spread
         return jnp.zeros(dimension)
 
-    def sample(self, raw: Float[Array, " raw"], noise: Float[Array, " d"]) -> Float[Array, " d"]:
+    def sample(
+        self, raw: Float[Array, " raw"], noise: Float[Array, " noise"]
+    ) -> Float[Array, " d"]:
         del noise  # a point has no spread
         return raw
 
@@ -48,7 +54,7 @@ class Point(AbstractFamily):
         return jnp.zeros_like(value)
 
     def draw(
-        self, raw: Float[Array, " raw"], noise: Float[Array, " d"]
+        self, raw: Float[Array, " raw"], noise: Float[Array, " noise"]
     ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         return self.sample(raw, noise), jnp.zeros((), raw.dtype)
 

@@ -48,7 +48,7 @@ def independent(fitted: Fitted, key: RandomKey, draws: int) -> Noise:
     theta_key, z_key = jax.random.split(key)
     guide = fitted.guide
     return Noise.equal(
-        jax.random.normal(theta_key, (draws, guide.theta.dimension)),
+        jax.random.normal(theta_key, (draws, guide.noise_size)),
         jax.random.normal(z_key, (draws, fitted.model.size, guide.z.dimension)),
     )
 

@@ -20,9 +20,9 @@ _SCATTERED_NUMBERS = 20_000_000
 def moments_of(fitted: Fitted) -> dict[str, tuple[Array, Array]]:
     """Means and sds of all sites; see `Fit.moments`."""
     guide = fitted.guide
-    rule = numerics.low_discrepancy(
-        _MOMENT_POINTS, guide.z.dimension + guide.theta.dimension
-    ).astype(jnp.result_type(float))
+    rule = numerics.low_discrepancy(_MOMENT_POINTS, guide.z.dimension + guide.noise_size).astype(
+        jnp.result_type(float)
+    )
     found = _moments(fitted, rule, np.zeros(fitted.model.size, int))
     mixing = [name for name, (mean, _) in found.items() if _may_mix(fitted, name, mean.shape)]
     if mixing:
@@ -67,7 +67,7 @@ def scattered_noise(fitted: Fitted) -> Noise:
     """
     guide, size = fitted.guide, fitted.model.size
     points = max(_whole_fraction(_SCATTERED_NUMBERS // fitted.numbers_per_draw), 16)
-    rule = numerics.low_discrepancy(points, guide.z.dimension + guide.theta.dimension)
+    rule = numerics.low_discrepancy(points, guide.z.dimension + guide.noise_size)
     rule, half = rule.astype(jnp.result_type(float)), points // 2
     generator = np.random.default_rng(0)
     mixed = rule[:half, : guide.z.dimension][generator.permutation(half)]

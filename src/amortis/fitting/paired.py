@@ -73,7 +73,7 @@ def independent_noise(guide: Guide, shared: Seed, own: Seed, draws: int, rows: i
         rows: number of rows.
     """
     dtype = jnp.result_type(float)
-    theta = np.random.default_rng(shared).standard_normal((draws, guide.theta.dimension))
+    theta = np.random.default_rng(shared).standard_normal((draws, guide.noise_size))
     z = np.random.default_rng(own).standard_normal((draws, rows, guide.z.dimension), np.float32)
     weight = np.full(draws, 1.0 / draws, dtype)
     return Noise(theta.astype(dtype), z.astype(dtype), weight)

@@ -20,7 +20,7 @@ from amortis.fitting.linear_response import response
 from amortis.fitting.moments import local_moments_of, moments_of
 from amortis.fitting.responding import of_constrained, spreads_of
 from amortis.guide import Guide
-from amortis.model import LatentModel
+from amortis.model import AbstractRebind, LatentModel, parameter_values
 from amortis.objectives import AbstractObjective, StickTheLanding, elbo_draws, first_draws
 from amortis.optimise import History, Status
 
@@ -211,6 +211,19 @@ class Fit(eqx.Module):
                 "round or where, use fit.posterior(key=key)"
             )
         return found
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The estimates of the model's `numpyro.param` sites, in the form that NumPyro has them in.
+
+        Of a network (`eqx_module`, `nnx_module`, `flax_module`) called `decoder`, the entry
+        `decoder$params` is the pytree of its weights. Empty where the model has no such sites.
+        """
+        rebind = self.model.rebind
+        sites = rebind.parameters if isinstance(rebind, AbstractRebind) else ()
+        if not sites:
+            return {}
+        return parameter_values(sites, self.guide.theta.split(self.global_moments()[0]))
 
     @property
     def maximises_elbo(self) -> bool:

@@ -90,9 +90,9 @@ def polishing_noise(guide: Guide, draws: int = POLISHED_DRAWS) -> Noise | None:
     """
     if guide.z.dimension <= _MOST_EXACT_DIMENSIONS:
         return None
-    spread = guide.theta.dimension if guide.global_family.is_density else 0
+    spread = guide.noise_size
     z = numerics.low_discrepancy(draws, guide.z.dimension)
-    theta = np.zeros((draws, guide.theta.dimension))
+    theta = np.zeros((draws, spread))
     if spread:
         # One order for both would tie them: the globals' rule is shuffled against the locals'.
         order = np.random.default_rng(0).permutation(draws)

@@ -50,7 +50,7 @@ class Trained(eqx.Module):
         """
         model = fitted.model
         return cls(
-            guide=dataclasses.replace(fitted.guide, contexts=None, row_elbos=None),
+            guide=dataclasses.replace(fitted.guide, contexts=None, center=None, row_elbos=None),
             variational=fitted.variational,
             input_names=model.input_names,
             series_names=None if model.series is None else model.series.names,

@@ -25,6 +25,7 @@ from amortis.model import (
     BoundCall,
     LatentModel,
     LogTerms,
+    ParameterSite,
 )
 from amortis.objectives import NegativeElbo
 from amortis.optimise import AbstractMethod, Monitor, minimise
@@ -238,6 +239,11 @@ class InheritedRebind(AbstractRebind):
     by_rows: bool
     inner: AbstractRebind
     inherited: _Inherited
+
+    @property
+    def parameters(self) -> tuple[ParameterSite, ...] | None:  # pyright: ignore
+        """Those of the model that was updated."""
+        return self.inner.parameters
 
     def flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         return self.inner.flatten(args, kwargs)

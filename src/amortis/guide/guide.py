@@ -15,6 +15,7 @@ from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.families import AbstractFamily, Conditional, Framed
 from amortis.guide.layout import SiteLayout
 from amortis.guide.noise import Noise
+from amortis.guide.points import center_of, with_points
 from amortis.guide.roles import require_roles
 from amortis.guide.standardizer import Standardizer
 from amortis.guide.start import global_start
@@ -44,6 +45,7 @@ class Guide(eqx.Module):
         contexts: contexts of the rows the guide is made for.
         shape: the sizes the inference function is made for.
         offset: raw parameters of a local factor where the function's output is zero.
+        center: where globals without a prior start; see `center_of`.
         row_elbos: what an `AbstractIterated` function climbs; None for others.
     """
 
@@ -56,6 +58,7 @@ class Guide(eqx.Module):
     contexts: Any
     offset: Float[Array, " raw"]
     shape: FunctionShape = eqx.field(static=True)
+    center: Any = None
     row_elbos: Callable[..., Any] | None = None
 
     def init(self, key: RandomKey) -> dict[str, Parameters]:
@@ -65,7 +68,7 @@ class Guide(eqx.Module):
             key: random key.
         """
         return {
-            "globals": global_start(self.global_family, self.theta.dimension, key),
+            "globals": global_start(self.global_family, self.theta.dimension, self.center, key),
             "locals": self.inference.init(numerics.forked(key, 1), self.shape),
         }
 
@@ -124,8 +127,7 @@ class Guide(eqx.Module):
 
     def starting_at(self, log_sd: float) -> "Guide":
         """The same guide with another log sd of the locals where the function's output is zero."""
-        offset = self.local_family.start(self.z.dimension, log_sd)
-        return dataclasses.replace(self, offset=offset)
+        return dataclasses.replace(self, offset=self.local_family.start(self.z.dimension, log_sd))
 
     def sample(
         self, parameters: Parameters, raw: Float[Array, "batch raw"], noise: Noise
@@ -172,7 +174,7 @@ class Guide(eqx.Module):
         """Entropy of each row's locals in nats, given a vector of globals."""
         wide = jnp.broadcast_to(noise.z, (raw.shape[0], self.z.dimension))
         given = self.given(parameters, raw, theta)
-        return jax.vmap(lambda one, of: self.row_family.draw(one, of)[1])(given, wide)
+        return jax.vmap(self.row_family.draw)(given, wide)[1]
 
     @property
     def row_family(self) -> AbstractFamily:
@@ -203,11 +205,7 @@ class Guide(eqx.Module):
         return self.local_family.at(raw, standardized)
 
     def log_density(
-        self,
-        parameters: Parameters,
-        raw: Float[Array, "batch raw"],
-        theta: Any,
-        z: Any,
+        self, parameters: Parameters, raw: Float[Array, "batch raw"], theta: Any, z: Any
     ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
         """Log density of unconstrained values in nats: of the globals, and of each row's locals."""
         vector = self.theta.join(theta)
@@ -247,12 +245,17 @@ class Guide(eqx.Module):
         return math.sqrt(self.shape.rows) if self.inference.owns_rows else 1.0
 
     @property
+    def noise_size(self) -> int:
+        """Number of standard normals that a draw of the globals is made of."""
+        return self.global_family.noise_size(self.theta.dimension)
+
+    @property
     def rows(self) -> int:
         """Number of units N the guide is made for."""
         return self.shape.rows
 
     def global_moments(self, parameters: Parameters) -> tuple[Array, Array]:
-        """Means and standard deviations of the unconstrained globals, laid end to end."""
+        """Means and sds of the unconstrained globals, laid end to end."""
         return self.global_family.moments(parameters["globals"])
 
     @classmethod
@@ -276,6 +279,8 @@ class Guide(eqx.Module):
         """
         require_roles(global_family, local_family)
         theta, z = SiteLayout(model.globals_), SiteLayout(model.locals_)
+        global_family = with_points(global_family, local_family, theta, model.starts)
+        given = theta.dimension if isinstance(local_family, Conditional) else 0
         if isinstance(local_family, Conditional):
             local_family = local_family.for_globals(theta.dimension)
         parts = inference.arrange(model.all_inputs)
@@ -289,12 +294,6 @@ class Guide(eqx.Module):
             standardize=standardize,
             contexts=inference.context(standardize.on_host(parts)),
             offset=local_family.start(z.dimension, 0.0),
-            shape=FunctionShape(
-                rows=model.size,
-                columns=parts.rows.shape[1],
-                outputs=local_family.raw_size(z.dimension),
-                members=0 if parts.members is None else parts.members.shape[1],
-                edges=parts.edges,
-                given=theta.dimension if isinstance(local_family, Conditional) else 0,
-            ),
+            center=center_of(theta, model.starts),
+            shape=FunctionShape.of(parts, model.size, local_family.raw_size(z.dimension), given),
         )

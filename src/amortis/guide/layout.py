@@ -1,7 +1,7 @@
 """Sites laid end to end in one vector, and back."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -31,6 +31,23 @@ class SiteLayout(eqx.Module):
             for site, shape in self.shapes.items()
             for at in np.ndindex(*shape)
         )
+
+    def size_of(self, site: str) -> int:
+        """Number of coordinates of a site."""
+        return math.prod(self.shapes[site])
+
+    def ranges(self, sites: Container[str]) -> tuple[tuple[int, int], ...]:
+        """Where these sites lie: the longest runs of their coordinates, in order."""
+        runs: list[tuple[int, int]] = []
+        start = 0
+        for name in self.shapes:
+            end = start + self.size_of(name)
+            if name in sites and runs and runs[-1][1] == start:
+                runs[-1] = (runs[-1][0], end)
+            elif name in sites and end > start:
+                runs.append((start, end))
+            start = end
+        return tuple(runs)
 
     def split(self, vector: Float[Array, "... d"]) -> dict[str, Float[Array, "..."]]:
         """Cut the last axis into sites; axes before it stay in front of each site's shape."""

@@ -9,7 +9,7 @@ class Noise(eqx.Module):
     """Standard normal noise for one draw, or with a leading axis for several.
 
     Attributes:
-        theta: noise of the globals, shape (..., d_theta).
+        theta: noise of the globals, shape (..., `Guide.noise_size`).
         z: noise of the locals, shape (..., rows, d_z), or (..., 1, d_z) where all rows share it.
         weight: weight of each draw in an expectation, shape (...); all weights sum to one.
     """

@@ -34,6 +34,18 @@ class FunctionShape:
     edges: int = 0
     given: int = 0
 
+    @classmethod
+    def of(cls, parts: Parts, rows: int, outputs: int, given: int) -> "FunctionShape":
+        """The sizes for the parts of N rows; see above."""
+        return cls(
+            rows=rows,
+            columns=parts.rows.shape[1],
+            outputs=outputs,
+            members=0 if parts.members is None else parts.members.shape[1],
+            edges=parts.edges,
+            given=given,
+        )
+
     @property
     def at_mean(self) -> int:
         """Number of raw parameters of one local factor with the globals at their mean."""

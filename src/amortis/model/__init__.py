@@ -14,6 +14,7 @@ from amortis.model.inputs import Inputs, Membership, Series
 from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms
 from amortis.model.numpyro_joint import joint_of
 from amortis.model.observed_sites import Outline, log_likelihoods, outline, replicate
+from amortis.model.parameter_sites import ParameterSite, parameter_values
 from amortis.model.path_density import by_unit
 from amortis.model.plates import Locals
 from amortis.model.rebinding import AbstractRebind
@@ -41,6 +42,7 @@ __all__ = [
     "Membership",
     "NewArguments",
     "Outline",
+    "ParameterSite",
     "Rebind",
     "Series",
     "SimulatedUnit",
@@ -52,6 +54,7 @@ __all__ = [
     "joint_of",
     "log_likelihoods",
     "outline",
+    "parameter_values",
     "plan_simulation",
     "replicate",
     "require_observed",

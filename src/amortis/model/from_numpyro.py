@@ -26,8 +26,10 @@ from amortis.model.latent_model import LatentModel
 from amortis.model.numpyro_density import NumPyroDensity
 from amortis.model.numpyro_joint import numpyro_joint
 from amortis.model.numpyro_sites import ModelSites, inspect_model
+from amortis.model.parameter_sites import ParameterSite, starts_of, with_parameter_sites
 from amortis.model.plates import LocalAxis, Locals, find_local_axis
 from amortis.model.rebinding import AbstractRebind
+from amortis.model.row_axes import along_rows, row_axis, without_axis
 from amortis.model.without_locals import bind_without_locals
 from amortis.structure import Kind, Verdict, used_as_integers
 
@@ -43,6 +45,11 @@ def from_numpyro(
     (`plate("rows", x.shape[0])`) or from a subsampling plate (`plate("rows", N, subsample_size=B)`
     with its index or `numpyro.subsample`). Local latents may also be written without a plate, with
     rows on the first axis (`.expand([N])`, with or without `.to_event`).
+
+    `numpyro.param` sites, and the networks of `eqx_module`, `nnx_module` and `flax_module`, are
+    bound as globals without a prior, every array of theirs under a name of its own, such as
+    `decoder/layers[0].weight`. They are always point estimates, and start at the values that they
+    have in the model.
 
     A model without local latents is bound too: all its latents are globals, and rows are units
     without latents where the observations' plate shows that they stand alone.
@@ -79,12 +86,13 @@ def from_numpyro(
         (20, {'theta': ()}, {'z': ()})
     """
     require_callable("the model", function)
-    arguments = read_arguments(function, args, kwargs)
+    arguments, sites = with_parameter_sites(read_arguments(function, args, kwargs))
     model = _bound(arguments, local)
     sliced = isinstance(model.density, NumPyroDensity)
     form = ArgumentForm.of(arguments, model.size if sliced else None)
-    rebind = Rebind(form, function, local, model.verdict, sliced and "index" not in model.data)
-    return dataclasses.replace(model, rebind=rebind)
+    by_rows = sliced and "index" not in model.data
+    rebind = Rebind(form, function, local, model.verdict, by_rows, sites)
+    return dataclasses.replace(model, rebind=rebind, starts=starts_of(sites))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +106,7 @@ class Rebind(AbstractRebind):
         verdict: the structure, where binding had to look into it; new data do not change it.
         by_rows: whether the model's arguments are sliced; if not, and where no structure is known,
             binding looks into it again.
+        parameters: the model's `param` sites; None where they are still to be found.
     """
 
     form: ArgumentForm
@@ -105,19 +114,24 @@ class Rebind(AbstractRebind):
     local: str | Locals | None
     verdict: Verdict | None
     by_rows: bool
+    parameters: tuple[ParameterSite, ...] | None = None
 
     def flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         return flatten_arguments(self.function, args, kwargs)
 
     def bind(self, arguments: Arguments) -> LatentModel:
+        arguments, sites = with_parameter_sites(arguments, self.parameters)
+        model = self._bound(arguments)
+        known = dataclasses.replace(self, parameters=sites)
+        return dataclasses.replace(model, rebind=known, starts=starts_of(sites))
+
+    def _bound(self, arguments: Arguments) -> LatentModel:
         if self.verdict is not None and self.verdict.kind is not Kind.NO_LOCALS:
             assert not isinstance(self.local, Locals)  # a verdict on locals says that there are
-            model = bind_alike(arguments, self.local, self.verdict)
-        elif self.by_rows and self.verdict is None and not isinstance(self.local, Locals):
-            model = _by_rows_or_alone(arguments, self.local)
-        else:
-            model = _bound(arguments, self.local)
-        return dataclasses.replace(model, rebind=self)
+            return bind_alike(arguments, self.local, self.verdict)
+        if self.by_rows and self.verdict is None and not isinstance(self.local, Locals):
+            return _by_rows_or_alone(arguments, self.local)
+        return _bound(arguments, self.local)
 
     def refilled(self, model: LatentModel, arguments: Arguments) -> LatentModel:
         template, rows, _ = arguments.split(model.size)
@@ -224,8 +238,8 @@ def _inspect(arguments: Arguments) -> ModelSites:
 def _bind(
     arguments: Arguments, axis: LocalAxis, found: ModelSites, *, subsampled: bool
 ) -> LatentModel:
-    along = [s for s in found.sites if _along_rows(s.plates, s.leading, axis)]
-    row_axes = {s.name: _row_axis(s.name, found, axis) for s in along}
+    along = [s for s in found.sites if along_rows(s.plates, s.leading, axis)]
+    row_axes = {s.name: row_axis(s.name, found, axis) for s in along}
     template, rows, others = arguments.split(None if subsampled else axis.size)
     _, row_arrays, _ = arguments.split(axis.size)
     if not rows and not subsampled:
@@ -247,7 +261,7 @@ def _bind(
         inputs=inputs,
         globals_={n: i.unconstrained_shape for n, i in latent.items() if n not in row_axes},
         locals_={
-            n: _without_axis(latent[n].unconstrained_shape, row_axes[n])
+            n: without_axis(latent[n].unconstrained_shape, row_axes[n])
             for n in latent
             if n in row_axes
         },
@@ -263,25 +277,6 @@ def _categories(arguments: Arguments, rows: dict[str, Any]) -> dict[str, Any]:
         return {}
     integers = used_as_integers(numpyro_joint(arguments))
     return {name: array for name, array in rows.items() if name in integers}
-
-
-def _along_rows(plates: Any, leading: int | None, axis: LocalAxis) -> bool:
-    if axis.dim is None:
-        return not plates and leading == axis.size
-    return axis.name in plates
-
-
-def _row_axis(name: str, found: ModelSites, axis: LocalAxis) -> int | None:
-    info = found.latents.get(name)
-    if info is None:
-        return None
-    return 0 if axis.dim is None else axis.dim - info.event_dim
-
-
-def _without_axis(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
-    assert axis is not None  # only latent sites come here
-    position = axis % len(shape)
-    return shape[:position] + shape[position + 1 :]
 
 
 def _checked(model: LatentModel) -> LatentModel:

@@ -83,6 +83,8 @@ class LatentModel(eqx.Module):
         verdict: what `check` finds, where binding the model had to look into its structure.
         separable: whether any batch of units can be evaluated alone.
         rebind: binds the same model to other data; None where that is not known.
+        starts: unconstrained values at which the search for the globals without a prior starts, by
+            site: point estimates, whatever the family of the others.
     """
 
     density: AbstractDensity
@@ -98,6 +100,7 @@ class LatentModel(eqx.Module):
     verdict: Verdict | None = eqx.field(static=True, default=None)
     separable: bool = eqx.field(static=True, default=True)
     rebind: "Callable[..., LatentModel] | None" = eqx.field(static=True, default=None)
+    starts: Mapping[str, Float[Array, "..."]] = eqx.field(default_factory=dict)
 
     @property
     def all_inputs(self) -> Inputs:

@@ -16,6 +16,7 @@ from amortis.model.bound_call import BoundCall
 from amortis.model.latent_model import AbstractDensity, LogTerms, take_rows
 from amortis.model.numpyro_joint import numpyro_joint
 from amortis.model.numpyro_sites import peel, unconstrained_bijection
+from amortis.model.parameter import Parameter
 from amortis.model.plates import LocalAxis
 from amortis.structure import Joint
 
@@ -63,7 +64,11 @@ class NumPyroDensity(AbstractDensity):
 
     def constrain(self, theta: Sites, z: Sites, rows: Rows) -> Values:
         run = self._run(theta, z, rows)
-        latent = {n: s["value"] for n, s in run.sites.items() if n in theta or n in z}
+        latent = {
+            n: s["value"]
+            for n, s in run.sites.items()
+            if (n in theta or n in z) and not isinstance(s["fn"], Parameter)
+        }
         return latent | run.deterministic
 
     def take(self, data: Rows, index: RowIndex) -> Rows:

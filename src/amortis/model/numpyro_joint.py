@@ -16,6 +16,7 @@ from amortis._types import RandomKey, Sites
 from amortis.model.arguments import Arguments, read_arguments
 from amortis.model.bound_call import BoundCall
 from amortis.model.numpyro_sites import peel, unconstrained_bijection
+from amortis.model.parameter_sites import with_parameter_sites
 from amortis.model.prior_mean import mean_or_zero
 from amortis.model.whole_sites import WholeSites, record_whole
 from amortis.structure import AbstractLogJoint, Arrays, Joint, LatentAxis
@@ -46,7 +47,8 @@ def joint_of(
         DataError: empty or object arrays, NaN or infinity.
         ModelError: see `check`.
     """
-    return numpyro_joint(read_arguments(function, args, kwargs), local)
+    arguments, _ = with_parameter_sites(read_arguments(function, args, kwargs))
+    return numpyro_joint(arguments, local)
 
 
 def numpyro_joint(arguments: Arguments, local: str | None = None) -> Joint:

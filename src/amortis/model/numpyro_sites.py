@@ -86,6 +86,12 @@ def unconstrained_bijection(site: str, distribution: Any) -> Any:
         ) from error
 
 
+def value_at_zero(name: str, distribution: Any) -> Any:
+    """The value of a latent site whose unconstrained value is zero; see above for errors."""
+    bijection = unconstrained_bijection(name, distribution)
+    return bijection(jnp.zeros(bijection.inverse_shape(distribution.shape())))
+
+
 def inspect_model(run: Callable[[], Any]) -> ModelSites:
     """Run the model abstractly and record its sites.
 
@@ -102,6 +108,11 @@ def inspect_model(run: Callable[[], Any]) -> ModelSites:
     """
     recorder = _Recorder()
     run_abstractly(run, recorder)
+    if recorder.parameters:  # those that every run has are drawn outside of the model
+        raise UnsupportedSiteError(
+            f"the model has a param site {recorder.parameters[0]!r} in this run only; expected the "
+            f"same sites in every run: call numpyro.param whatever the data are"
+        )
     return ModelSites(tuple(recorder.sites), recorder.latents, recorder.plates)
 
 
@@ -162,6 +173,7 @@ class _Recorder(Messenger):
         self.sites: list[SiteInfo] = []
         self.latents: dict[str, LatentInfo] = {}
         self.plates: dict[str, tuple[int, int]] = {}
+        self.parameters: list[str] = []
         self._named: dict[str, str] = {}
         super().__init__()
 
@@ -173,15 +185,12 @@ class _Recorder(Messenger):
                 "the model draws sites inside `scan` or `cond`; expected local latents in a plate "
                 "or a vectorized prior: such models are coupled from row to row"
             )
-        if msg["type"] == "param":
-            raise UnsupportedSiteError(
-                f"the model has a param site {msg['name']!r}; expected sample sites only: give it "
-                f"a prior (or ImproperUniform) and fit with globals_=amortis.Point()"
-            )
         if msg["type"] == "sample" and msg["value"] is None:
             msg["value"] = self._start(msg["name"], msg["fn"])
 
     def postprocess_message(self, msg: Any) -> None:
+        if msg["type"] == "param" and msg["value"] is not None:
+            self.parameters.append(msg["name"])
         if msg["type"] == "plate":
             size, subsample = msg["args"]
             self.plates[msg["name"]] = (size, size if subsample is None else subsample)
@@ -201,4 +210,4 @@ class _Recorder(Messenger):
         bijection = unconstrained_bijection(name, distribution)
         shape = tuple(bijection.inverse_shape(distribution.shape()))
         self.latents[name] = LatentInfo(name, shape, bijection.domain.event_dim)
-        return bijection(jnp.zeros(shape))
+        return value_at_zero(name, distribution)

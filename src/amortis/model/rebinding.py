@@ -7,6 +7,7 @@ from amortis._errors import NonFiniteDataError
 from amortis.model.argument_form import ArgumentForm
 from amortis.model.arguments import Arguments
 from amortis.model.latent_model import LatentModel
+from amortis.model.parameter_sites import ParameterSite
 
 
 class AbstractRebind(ABC):
@@ -15,10 +16,12 @@ class AbstractRebind(ABC):
     Attributes:
         form: what the data looked like that the model was bound to.
         by_rows: whether data of any rows can be put in the place of others; see `refilled`.
+        parameters: the `param` sites of a NumPyro model; None where they are not known yet.
     """
 
     form: ArgumentForm
     by_rows: bool
+    parameters: tuple[ParameterSite, ...] | None = ()
 
     @abstractmethod
     def flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:

@@ -121,9 +121,9 @@ def fixed_noise(guide: Guide, key: RandomKey, draws: int, coupled: bool) -> Nois
     equal = np.full(draws, 1.0 / draws)
     if _spread(guide) == 0:
         z = numerics.reflected(generator, draws, guide.rows, guide.z.dimension)
-        return _noise(np.zeros((draws, guide.theta.dimension)), z, equal)
+        return _noise(np.zeros((draws, 0)), z, equal)
     # Half of a symmetric rule has the second moments of the whole.
-    quarter = numerics.low_discrepancy(draws // 2, guide.theta.dimension)[: draws // 4]
+    quarter = numerics.low_discrepancy(draws // 2, _spread(guide))[: draws // 4]
     half = numerics.reflected(generator, draws // 2, guide.rows, guide.z.dimension)
     theta, z = numerics.crossed(quarter, numerics.shuffled(generator, half))
     return _noise(theta, z, equal)
@@ -133,14 +133,14 @@ def _joint_rule(guide: Guide, draws: int) -> Noise:
     """One rule for the globals and the locals of all rows."""
     spread = _spread(guide)
     rule = numerics.low_discrepancy(draws, spread + guide.rows * guide.z.dimension)
-    theta = rule[:, :spread] if spread else np.zeros((draws, guide.theta.dimension))
+    theta = rule[:, :spread]
     z = rule[:, spread:].reshape(draws, guide.rows, guide.z.dimension)
     return _noise(theta, z, np.full(draws, 1.0 / draws))
 
 
 def _product_rule(guide: Guide, draws: int) -> Noise:
     """The product of a rule for any row's locals and a rule for the globals, on `draws` points."""
-    d_theta, d_z = guide.theta.dimension, guide.z.dimension
+    d_theta, d_z = _spread(guide), guide.z.dimension
     global_points = _global_points(guide, draws)
     least = global_points * 2**d_z
     if draws < least:
@@ -216,7 +216,7 @@ def _is_small(guide: Guide) -> bool:
 
 def _spread(guide: Guide) -> int:
     """Dimensions of the globals that need noise."""
-    return guide.theta.dimension if guide.global_family.is_density else 0
+    return guide.noise_size
 
 
 def _power_of_two(at_least: int | float) -> int:

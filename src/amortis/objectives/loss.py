@@ -67,7 +67,7 @@ class NegativeElbo(eqx.Module):
         """
         theta_key, z_key = jax.random.split(key)
         return Noise.equal(
-            numerics.antithetic(theta_key, draws, (self.guide.theta.dimension,)),
+            numerics.antithetic(theta_key, draws, (self.guide.noise_size,)),
             numerics.antithetic(z_key, draws, (rows, self.guide.z.dimension)),
         )
 

@@ -153,7 +153,7 @@ class RenyiLoss(eqx.Module):
         theta_key, z_key = jax.random.split(key)
         count, guide = draws * self.inner, self.guide
         return Noise.equal(
-            jax.random.normal(theta_key, (count, guide.theta.dimension)),
+            jax.random.normal(theta_key, (count, guide.noise_size)),
             jax.random.normal(z_key, (count, rows, guide.z.dimension)),
         )
 

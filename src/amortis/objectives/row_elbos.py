@@ -48,7 +48,7 @@ class RowElbos(eqx.Module):
         rows = model.data if index is None else model.rows(index)
         z = numerics.low_discrepancy(self.draws, guide.z.dimension)
         dtype = raw.dtype
-        theta = jnp.zeros((self.draws, guide.theta.dimension), dtype)
+        theta = jnp.zeros((self.draws, guide.noise_size), dtype)
         noise = Noise.equal(theta, jnp.asarray(z[:, None, :], dtype))
 
         def total(raw: Float[Array, "batch raw"]) -> tuple[Scalar, Float[Array, " batch"]]:
