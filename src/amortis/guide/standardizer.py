@@ -6,13 +6,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from amortis.inference_functions import Parts
 
 _ROWS_AT_ONCE = 2**18
 """Rows whose squares are summed at once: 64 bit copies of ten million rows would be the most memory
 that a fit by minibatches takes."""
+
+
+_LOOKED, _FARTHEST = 1000, 5.0
+"""Rows in which it is seen that a column is sparse, and the largest entry of such a column."""
 
 
 class _Columns(eqx.Module):
@@ -96,7 +100,11 @@ class Standardizer(eqx.Module):
 def _standardizing(
     matrix: Float[np.ndarray, "n d"], center: Float[np.ndarray, " d"]
 ) -> Float[np.ndarray, " d"]:
-    """One over the standard deviations; one for constant columns."""
+    """One over the standard deviations; one for constant columns.
+
+    Entries of sparse columns, such as pixels at the rim or rare words, would be hundreds of sds
+    large, and whatever a function makes of them: they are five at the most.
+    """
     squares, farthest = np.zeros_like(center), np.zeros_like(center)
     for start in range(0, len(matrix), _ROWS_AT_ONCE):
         centered = matrix[start : start + _ROWS_AT_ONCE].astype(np.float64) - center
@@ -104,7 +112,14 @@ def _standardizing(
         farthest = np.maximum(farthest, np.abs(centered).max(axis=0))
     spread = np.sqrt(squares / max(len(matrix), 1))
     constant = spread <= 1e-7 * np.maximum(farthest, 1e-30)
+    spread = np.where(_sparse(matrix), np.maximum(spread, farthest / _FARTHEST), spread)
     return 1.0 / np.where(constant, 1.0, spread)
+
+
+def _sparse(matrix: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:
+    """Whether at least half of a column's entries, of those looked at, are one value."""
+    looked = matrix[:: max(len(matrix) // _LOOKED, 1)]
+    return np.mean(looked == np.median(looked, axis=0), axis=0) >= 0.5
 
 
 def _decorrelating(

@@ -31,9 +31,10 @@ def global_start(
         key: random key of the guide's start.
     """
     if isinstance(family, PartlyPoint):
-        assert center is not None  # that is why the family is this one
         dense = global_start(family.others, dimension - family.count, None, key)
-        points = numerics.on_device(center[~np.isnan(center)])
+        # Without a model, of which a guide out of an archive is made, there are only shapes.
+        begin = np.zeros(family.count) if center is None else center[~np.isnan(center)]
+        points = numerics.on_device(begin)
         return jnp.concatenate([dense, points.astype(dense.dtype)])
     raw = family.start(dimension, math.log(_GLOBAL_START_SD))
     (nudge,) = numerics.normals(numerics.forked(key, 0), [raw.shape])
