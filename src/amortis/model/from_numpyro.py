@@ -30,6 +30,7 @@ from amortis.model.parameter_sites import ParameterSite, starts_of, with_paramet
 from amortis.model.plates import LocalAxis, Locals, find_local_axis
 from amortis.model.rebinding import AbstractRebind
 from amortis.model.row_axes import along_rows, row_axis, without_axis
+from amortis.model.support import check_support
 from amortis.model.without_locals import bind_without_locals
 from amortis.structure import Kind, Verdict, used_as_integers
 
@@ -282,6 +283,8 @@ def _categories(arguments: Arguments, rows: dict[str, Any]) -> dict[str, Any]:
 def _checked(model: LatentModel) -> LatentModel:
     density = model.density
     assert isinstance(density, NumPyroDensity)
-    if not check_identity(model, density.log_density, rescaled=density.subsampled):
+    finite = check_identity(model, density.log_density, rescaled=density.subsampled)
+    check_support(model)
+    if not finite:
         check_start(model, density.site_log_probs)
     return model

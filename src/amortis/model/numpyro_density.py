@@ -13,7 +13,7 @@ from numpyro.primitives import Messenger
 from amortis._types import RowIndex, Rows, Sites, Values
 from amortis.model.arguments import Arguments, CallTemplate
 from amortis.model.bound_call import BoundCall
-from amortis.model.latent_model import AbstractDensity, LogTerms, take_rows
+from amortis.model.latent_model import AbstractDensity, LatentModel, LogTerms, take_rows
 from amortis.model.numpyro_joint import numpyro_joint
 from amortis.model.numpyro_sites import peel, unconstrained_bijection
 from amortis.model.parameter import Parameter
@@ -70,6 +70,11 @@ class NumPyroDensity(AbstractDensity):
             if (n in theta or n in z) and not isinstance(s["fn"], Parameter)
         }
         return latent | run.deterministic
+
+    def at_zero(self, model: LatentModel) -> Mapping[str, Any]:
+        """The sample sites of a run on a model's rows with unconstrained latents at zero."""
+        theta = {name: jnp.zeros(shape) for name, shape in model.globals_.items()}
+        return self._run(theta, model.zeros(model.size), model.data).sites
 
     def take(self, data: Rows, index: RowIndex) -> Rows:
         return take_rows(data, index)

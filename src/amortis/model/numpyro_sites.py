@@ -53,7 +53,8 @@ def peel(distribution: Any) -> Any:
     return distribution
 
 
-def _family_name(distribution: Any) -> str:
+def family_name(distribution: Any) -> str:
+    """The name of a distribution, without what wraps it."""
     while isinstance(distribution, dist.Independent | dist.ExpandedDistribution):
         distribution = distribution.base_dist
     return type(distribution).__name__
@@ -69,12 +70,12 @@ def unconstrained_bijection(site: str, distribution: Any) -> Any:
     support = distribution.support
     if support is None or support is dist.constraints.dependent:
         raise ImproperSupportError(
-            f"latent site {site!r} ({_family_name(distribution)}) has no support; give it one, "
+            f"latent site {site!r} ({family_name(distribution)}) has no support; give it one, "
             f"as in `ImproperUniform(constraints.positive, (), ())`"
         )
     if support.is_discrete:
         raise DiscreteLatentError(
-            f"latent site {site!r} ({_family_name(distribution)}) is discrete; expected a "
+            f"latent site {site!r} ({family_name(distribution)}) is discrete; expected a "
             f"continuous latent: sum it out in the model (for mixtures, `MixtureSameFamily`)"
         )
     try:
