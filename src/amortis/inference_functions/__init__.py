@@ -27,7 +27,7 @@ from amortis.inference_functions.interface import (
     AbstractRowFunction,
     FunctionShape,
 )
-from amortis.inference_functions.iterated import AbstractIterated
+from amortis.inference_functions.iterated import AbstractIterated, Climb, RowProblem
 from amortis.inference_functions.iterative import Iterative
 from amortis.inference_functions.mlp import MLP
 from amortis.inference_functions.network import Network, as_inference_function
@@ -49,6 +49,7 @@ __all__ = [
     "AdamSteps",
     "Additive",
     "AllSteps",
+    "Climb",
     "Constant",
     "FunctionShape",
     "GradientAscent",
@@ -65,6 +66,7 @@ __all__ = [
     "PlainSlope",
     "Polynomial",
     "Replacing",
+    "RowProblem",
     "SetContext",
     "SetNetwork",
     "Table",

@@ -15,7 +15,13 @@ from amortis.inference_functions.context import Parts
 from amortis.inference_functions.encodings import AbstractEncoding, LogSign
 from amortis.inference_functions.gates import AbstractGate, Highway
 from amortis.inference_functions.interface import AbstractRowFunction, FunctionShape
-from amortis.inference_functions.iterated import AbstractIterated, RowElbos, bounded
+from amortis.inference_functions.iterated import (
+    AbstractIterated,
+    Climb,
+    RowProblem,
+    StepGradients,
+    bounded,
+)
 from amortis.inference_functions.mlp import MLP
 from amortis.inference_functions.step_weights import AbstractStepWeights, AllSteps, LastStep
 from amortis.model import Inputs
@@ -82,6 +88,10 @@ class Iterative(AbstractIterated):
     def closed_under_linear_maps(self) -> bool:
         return False
 
+    @property
+    def gradients(self) -> StepGradients:
+        return StepGradients(self.function_gradient, self.model_gradient, self.through)
+
     def arrange(self, inputs: Inputs) -> Parts:
         return self.network.arrange(inputs)
 
@@ -105,31 +115,34 @@ class Iterative(AbstractIterated):
             return sizes
         return sizes | {"start": self.start.step_sizes(parameters["start"])}
 
-    def iterates(
+    def climb(
         self,
         parameters: Parameters,
         context: Any,
         index: RowIndex | None,
         offset: Float[Array, " raw"],
-        elbos: RowElbos,
-    ) -> Float[Array, "iterates batch raw"]:
+        problem: RowProblem,
+    ) -> Climb:
         rows = context.shape[0]
         begin = jnp.broadcast_to(offset, (rows, offset.shape[0]))
         if self.start is not None:
             begin = begin + self.start(parameters["start"], context, index)
         held = (lambda value: value) if self.through else jax.lax.stop_gradient
 
-        def step(raw: Array, _: None) -> tuple[Array, Array]:
+        def step(raw: Array, _: None) -> tuple[Array, Climb]:
             raw = held(raw)
-            read = [raw, self.encoding(held(bounded(elbos(raw)[1])))]
+            slope, cut = bounded(*problem.elbos(raw))
+            read = [raw, self.encoding(held(slope))]
             if self.reads_context:
                 read = [context, *read]
             said = self.network(parameters["network"], jnp.concatenate(read, axis=1), index)
             moved = self.gate(raw, said, offset)
-            return moved, moved
+            return moved, Climb(moved, cut)
 
         after = jax.lax.scan(step, begin, None, length=self.steps)[1]
-        return after if self.start is None else jnp.concatenate([begin[None], after])
+        if self.start is None:
+            return after
+        return after._replace(raw=jnp.concatenate([begin[None], after.raw]))
 
 
 def _require_function(role: str, given: AbstractRowFunction) -> None:

@@ -10,12 +10,12 @@ from jaxtyping import Array, Float
 from amortis import numerics
 from amortis._errors import ArgumentError
 from amortis._types import Parameters, RowIndex, Scalar
-from amortis.guide import Guide, Noise
-from amortis.inference_functions import AbstractIterated
+from amortis.guide import AbstractRowProblems, Guide, Noise
+from amortis.inference_functions import AbstractIterated, RowProblem
 from amortis.model import LatentModel
 
 
-class RowElbos(eqx.Module):
+class RowElbos(AbstractRowProblems):
     r"""$\mathcal{L}_n(\lambda) = E_{q(z;\lambda)}[\log p(x_n, z\mid\hat\theta)] + H[q]$ of rows.
 
     The globals are held at the middle of their factor, $\hat\theta$. Expectations are over a rule
@@ -28,6 +28,9 @@ class RowElbos(eqx.Module):
 
     model: LatentModel
     draws: int = eqx.field(static=True, default=32)
+
+    def problem(self, guide: Guide, parameters: Parameters, index: RowIndex | None) -> RowProblem:
+        return RowProblem(elbos=lambda raw: self(guide, parameters, raw, index))
 
     def __call__(
         self,
