@@ -20,6 +20,8 @@ from amortis import (
     ArgumentError,
     ClosedFormEntropy,
     DiagonalNormal,
+    Errors,
+    FromPrior,
     GradientAscent,
     Highway,
     Iterative,
@@ -84,6 +86,10 @@ def still(raw):
     return jnp.zeros(raw.shape[0]), jnp.zeros_like(raw)
 
 
+def still_problem():
+    return RowProblem(still, errors=None, prior=None)
+
+
 @pytest.mark.parametrize("encoding", [LogSign(), LayerNormalized(), PlainSlope()], ids=str)
 def test_one_step_without_a_slope_is_the_standard_function(encoding):
     """The network sees the context, and columns that are the same for every row."""
@@ -94,7 +100,7 @@ def test_one_step_without_a_slope_is_the_standard_function(encoding):
     blank = jnp.zeros((ROWS, RAW))
     constant = jnp.concatenate([blank + offset, encoding(blank)], axis=1)
     standard = MLP(5)(parameters["network"], jnp.concatenate([context, constant], axis=1), None)
-    found = function.climb(parameters, context, None, offset, RowProblem(still)).raw
+    found = function.climb(parameters, context, None, offset, still_problem()).raw
     assert found.shape == (1, ROWS, RAW)
     np.testing.assert_allclose(found[0], offset + standard, rtol=1e-12)
 
@@ -315,10 +321,12 @@ def test_a_function_without_steps_takes_no_more(normals):
         Iterative(MLP(3, 1), 2, LayerNormalized(), Additive(), start=Polynomial(1)),
         Iterative(Polynomial(2), 3, PlainSlope(), Replacing(), None, False, LastStep(), AllSteps()),
         GradientAscent(AdamSteps(0.2, 0.8, 0.99), 4),
-        GradientAscent(LBFGSSteps(5), 3),
+        GradientAscent(LBFGSSteps(5), 3, FromPrior()),
+        Iterative(MLP(3, 1), 2, Errors(LayerNormalized()), Additive(), FromPrior()),
+        Iterative(Polynomial(1), 2, Errors()),
         GradientAscent(MomentumSteps(0.1, 0.5), 2),
     ],
-    ids=["start", "choices", "adam", "lbfgs", "momentum"],
+    ids=["start", "choices", "adam", "lbfgs", "errors-prior", "errors", "momentum"],
 )
 def test_archives_keep_every_choice_and_infer_the_same(inference, normals, tmp_path):
     model, x = normals

@@ -21,6 +21,7 @@ from amortis.inference_functions.iterated import (
     StepGradients,
     bounded,
 )
+from amortis.inference_functions.starts import FromPrior, first_iterate
 from amortis.inference_functions.step_weights import LastStep
 from amortis.model import Inputs
 from amortis.optimise import lbfgs_init, lbfgs_step
@@ -177,6 +178,7 @@ class GradientAscent(AbstractIterated):
         rule: `MomentumSteps(…)`, which without decay is plain gradient ascent, `AdamSteps(…)` or
             `LBFGSSteps()`.
         steps: number of steps, at least one.
+        start: `FromPrior()`, or None for the factor that the guide starts at.
 
     Raises:
         ArgumentError: no steps.
@@ -188,10 +190,13 @@ class GradientAscent(AbstractIterated):
 
     rule: AbstractAscentRule = eqx.field(default_factory=AdamSteps)
     steps: int = eqx.field(static=True, default=50)
+    start: FromPrior | None = None
 
     def __check_init__(self) -> None:
         require_kind("GradientAscent rule", self.rule, AbstractAscentRule, "amortis.AdamSteps()")
         require_count("GradientAscent", "steps", self.steps)
+        if self.start is not None:
+            require_kind("GradientAscent start", self.start, FromPrior, "amortis.FromPrior()")
 
     @property
     def owns_rows(self) -> bool:
@@ -200,6 +205,14 @@ class GradientAscent(AbstractIterated):
     @property
     def closed_under_linear_maps(self) -> bool:
         return False
+
+    @property
+    def reads_errors(self) -> bool:
+        return False
+
+    @property
+    def starts_at_prior(self) -> bool:
+        return isinstance(self.start, FromPrior)
 
     @property
     def gradients(self) -> StepGradients:
@@ -223,5 +236,5 @@ class GradientAscent(AbstractIterated):
         offset: Float[Array, " raw"],
         problem: RowProblem,
     ) -> Climb:
-        begin = jnp.broadcast_to(offset, (context.shape[0], offset.shape[0]))
+        begin = first_iterate(offset, context.shape[0], self.start, problem)
         return self.rule.climb(begin, problem.elbos, self.steps)

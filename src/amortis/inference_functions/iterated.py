@@ -24,9 +24,14 @@ class RowProblem(NamedTuple):
 
     Attributes:
         elbos: each row's own ELBO and its slope.
+        errors: standardized errors of each row's sites at the middle of its factor, shape (batch,
+            columns), from raw parameters.
+        prior: raw parameters of the factor that is each row's prior.
     """
 
     elbos: RowElbos
+    errors: Callable[[Float[Array, "batch raw"]], Float[Array, "batch columns"]]
+    prior: Callable[[], Float[Array, "batch raw"]]
 
 
 LONGEST = 1e6
@@ -71,6 +76,16 @@ class AbstractIterated(AbstractInferenceFunction):
     """
 
     steps: eqx.AbstractVar[int]
+
+    @property
+    @abstractmethod
+    def reads_errors(self) -> bool:
+        """Whether it looks at the errors of a row's sites."""
+
+    @property
+    @abstractmethod
+    def starts_at_prior(self) -> bool:
+        """Whether its first iterate is each row's prior."""
 
     @property
     @abstractmethod

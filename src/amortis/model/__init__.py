@@ -17,6 +17,7 @@ from amortis.model.observed_sites import Outline, log_likelihoods, outline, repl
 from amortis.model.path_density import by_unit
 from amortis.model.plates import Locals
 from amortis.model.rebinding import AbstractRebind
+from amortis.model.row_sites import error_columns, prior_moments, row_errors
 from amortis.model.simulate import (
     NewArguments,
     SimulatedUnit,
@@ -46,6 +47,7 @@ __all__ = [
     "SimulatedUnit",
     "Simulation",
     "by_unit",
+    "error_columns",
     "from_density",
     "from_numpyro",
     "given_data",
@@ -53,7 +55,9 @@ __all__ = [
     "log_likelihoods",
     "outline",
     "plan_simulation",
+    "prior_moments",
     "replicate",
     "require_observed",
+    "row_errors",
     "simulate_unit",
 ]
