@@ -1,5 +1,7 @@
 """Iterated functions that read errors, begin at the prior, or hold networks of other sizes."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from amortis import (
     AdamSteps,
     Additive,
     ArgumentError,
+    AutoAmortizedNormal,
     Errors,
     FromPrior,
     FullRank,
@@ -24,6 +27,7 @@ from amortis import (
     Point,
     Polynomial,
     Replacing,
+    calibrate,
     fit,
     from_density,
     from_numpyro,
@@ -186,3 +190,24 @@ def test_a_prior_of_another_family_is_refused(model):
     with pytest.raises(ArgumentError, match=r"prior, but locals_ is FullRank") as caught:
         fit(model, key=KEY, inference=GradientAscent(start=FromPrior()), locals_=FullRank())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("inference", [Iterative(MLP(4, 1), 2), GradientAscent(steps=2)])
+def test_what_has_no_bound_data_is_refused_in_one_line(model, inference):
+    """Simulated data and those of NumPyro's handlers have no ELBO to climb."""
+    guide = guide_of(model, inference)
+    plain = fit(model, key=KEY, inference=Polynomial(1), globals_=Point())
+    fitted = dataclasses.replace(plain, guide=guide, variational=at(guide, 0.0))
+    name = type(inference).__name__
+    for call, message in (
+        (lambda: calibrate(fitted, key=KEY), rf"the fit has {name}\(...\), whose steps climb"),
+        (lambda: AutoAmortizedNormal.from_fit(fitted), rf"inference is {name}\(...\), whose steps"),
+        (lambda: AutoAmortizedNormal(linear, inference=inference), rf"inference is {name}\(...\)"),
+        (
+            lambda: guide.local_raw(fitted.variational, jnp.zeros((3, 1)), None),
+            rf"{name}\(...\) was asked for factors without a model",
+        ),
+    ):
+        with pytest.raises(ArgumentError, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)

@@ -13,6 +13,7 @@ import pytest
 from amortis import (
     AdamSteps,
     ArgumentError,
+    Estimate,
     Finding,
     GradientAscent,
     LBFGSSteps,
@@ -26,6 +27,7 @@ from amortis import (
     infer,
     with_steps,
 )
+from amortis.cli.summary import describe_fit
 from amortis.fitting.cut_slopes import CutSlopes
 from amortis.guide import Guide
 from amortis.objectives import with_row_elbos
@@ -100,6 +102,15 @@ def test_diagnose_says_which_and_what_to_do(plain):
         mean, log_sd = with_steps(fitted, count).guide.fitted_raw(fitted.variational, None).T
         expected = _losses(mean, log_sd, float(fitted.variational["globals"][0]))
         np.testing.assert_allclose(gap.mean, expected.mean(), atol=5 * gap.se + 1e-6)
+
+
+def test_the_summary_of_a_fit_says_it(plain):
+    fitted = climbing(plain, GradientAscent(MomentumSteps(1e-3), 2))
+    text = describe_fit(fitted, Estimate(-1.0, 0.1), fitted.moments(), 1.0)
+    assert "slopes    slopes of 3 of 12 rows exploded and were cut" in text
+    calm = climbing(plain, GradientAscent(LBFGSSteps(), 2))
+    text = describe_fit(calm, Estimate(-1.0, 0.1), calm.moments(), 1.0)
+    assert "slopes    no slope of 12 rows was cut in 2 steps" in text
 
 
 def _losses(mean, log_sd, prior):
