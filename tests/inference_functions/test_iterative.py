@@ -20,6 +20,8 @@ from amortis import (
     ArgumentError,
     ClosedFormEntropy,
     DiagonalNormal,
+    Errors,
+    FromPrior,
     GradientAscent,
     Highway,
     Iterative,
@@ -41,7 +43,7 @@ from amortis import (
     with_steps,
 )
 from amortis.guide import Guide
-from amortis.inference_functions import FunctionShape
+from amortis.inference_functions import FunctionShape, RowProblem
 from amortis.inference_functions.iterated import bounded
 from amortis.objectives import NegativeElbo, elbo_draws, with_row_elbos
 
@@ -84,6 +86,10 @@ def still(raw):
     return jnp.zeros(raw.shape[0]), jnp.zeros_like(raw)
 
 
+def still_problem():
+    return RowProblem(still, errors=None, prior=None)
+
+
 @pytest.mark.parametrize("encoding", [LogSign(), LayerNormalized(), PlainSlope()], ids=str)
 def test_one_step_without_a_slope_is_the_standard_function(encoding):
     """The network sees the context, and columns that are the same for every row."""
@@ -94,7 +100,7 @@ def test_one_step_without_a_slope_is_the_standard_function(encoding):
     blank = jnp.zeros((ROWS, RAW))
     constant = jnp.concatenate([blank + offset, encoding(blank)], axis=1)
     standard = MLP(5)(parameters["network"], jnp.concatenate([context, constant], axis=1), None)
-    found = function.iterates(parameters, context, None, offset, still)
+    found = function.climb(parameters, context, None, offset, still_problem()).raw
     assert found.shape == (1, ROWS, RAW)
     np.testing.assert_allclose(found[0], offset + standard, rtol=1e-12)
 
@@ -141,7 +147,7 @@ def test_rules_are_those_of_optax(rule, transformation):
         update, state = transformation.update(-elbos(raw)[1], state)
         raw = raw + update
         expected.append(raw)
-    found = rule.climb(jnp.zeros((ROWS, RAW)), elbos, 6)
+    found = rule.climb(jnp.zeros((ROWS, RAW)), elbos, 6).raw
     np.testing.assert_allclose(found, jnp.stack(expected), rtol=1e-5, atol=1e-8)
 
 
@@ -153,7 +159,7 @@ def test_lbfgs_finds_each_rows_optimum_and_never_loses():
     def elbos(raw):
         return -0.5 * jnp.sum(sharp * (raw - target) ** 2, axis=1), -sharp * (raw - target)
 
-    found = LBFGSSteps().climb(jnp.zeros((ROWS, RAW)), elbos, 40)
+    found = LBFGSSteps().climb(jnp.zeros((ROWS, RAW)), elbos, 40).raw
     values = np.stack([elbos(raw)[0] for raw in found])
     assert (np.diff(values, axis=0) >= 0.0).all()
     np.testing.assert_allclose(found[-1], target, atol=1e-6)
@@ -222,9 +228,11 @@ def test_log_and_sign_meet_without_a_jump():
 
 
 def test_slopes_that_explode_are_cut():
-    slope = jnp.asarray([[1.0, 2.0], [np.nan, 1.0], [3e8, -1e8], [np.inf, 0.0]])
-    expected = [[1.0, 2.0], [0.0, 0.0], [1e6, -1e6 / 3.0], [0.0, 0.0]]
-    np.testing.assert_allclose(bounded(slope), expected, rtol=1e-12)
+    slope = jnp.asarray([[1.0, 2.0], [np.nan, 1.0], [3e8, -1e8], [np.inf, 0.0], [1.0, 2.0]])
+    expected = [[1.0, 2.0], [0.0, 0.0], [1e6, -1e6 / 3.0], [0.0, 0.0], [0.0, 0.0]]
+    found, cut = bounded(jnp.asarray([0.0, 0.0, 0.0, 0.0, np.nan]), slope)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_array_equal(cut, [False, True, True, True, True])
 
 
 def linear(x):
@@ -313,10 +321,12 @@ def test_a_function_without_steps_takes_no_more(normals):
         Iterative(MLP(3, 1), 2, LayerNormalized(), Additive(), start=Polynomial(1)),
         Iterative(Polynomial(2), 3, PlainSlope(), Replacing(), None, False, LastStep(), AllSteps()),
         GradientAscent(AdamSteps(0.2, 0.8, 0.99), 4),
-        GradientAscent(LBFGSSteps(5), 3),
+        GradientAscent(LBFGSSteps(5), 3, FromPrior()),
+        Iterative(MLP(3, 1), 2, Errors(LayerNormalized()), Additive(), FromPrior()),
+        Iterative(Polynomial(1), 2, Errors()),
         GradientAscent(MomentumSteps(0.1, 0.5), 2),
     ],
-    ids=["start", "choices", "adam", "lbfgs", "momentum"],
+    ids=["start", "choices", "adam", "lbfgs", "errors-prior", "errors", "momentum"],
 )
 def test_archives_keep_every_choice_and_infer_the_same(inference, normals, tmp_path):
     model, x = normals

@@ -10,8 +10,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from amortis import ArgumentError, Constant, fit, from_numpyro
-from amortis.report import plot_calibration, plot_function, plot_gap, plot_k_hat
+from amortis import ArgumentError, Constant, CutSlopes, Estimate, StepGaps, fit, from_numpyro
+from amortis.report import plot_calibration, plot_function, plot_gap, plot_k_hat, plot_steps, report
 from amortis.report.calibration_series import calibration_panel
 from amortis.report.diagnosis_series import diagnosis_sample, gap_panels, k_hat_panel
 from amortis.report.elbo_series import elbo_panel
@@ -19,6 +19,7 @@ from amortis.report.function_series import function_panels, function_values
 from amortis.report.panel import Axis, Hue, Panel, Points, axis
 from amortis.report.panel_svg import panel_svg
 from amortis.report.row_sample import sample_rows
+from amortis.report.step_series import steps_panel
 from amortis.report.ticks import linear_ticks, log_ticks, number, with_error
 from tests.exact_models import linear
 from tests.report.page_fit import calibration, made_up_diagnosis, page_diagnosis, page_fit
@@ -198,3 +199,40 @@ def test_pictures_of_nothing_are_refused(tmp_path) -> None:
             draw(tmp_path / "a.png")
         assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def with_steps_taken(gaps):
+    """A diagnosis of a function that takes two steps, with these gaps after 1, 2 and 4."""
+    each = tuple(Estimate(mean, se, "nats per datum") for mean, se in gaps)
+    cut = CutSlopes(np.array([3, 0]), 3, 60)
+    return dataclasses.replace(page_diagnosis(), steps=StepGaps((1, 2, 4), each, 2, cut))
+
+
+def test_gaps_are_drawn_against_steps(tmp_path) -> None:
+    found = with_steps_taken([(0.4, 0.01), (0.03, 0.001), (-2e-5, 1e-5)])
+    panel = steps_panel(found)
+    assert panel is not None and panel.x.log and panel.y.log
+    own, line = panel.lines
+    assert own.x.tolist() == [2.0, 2.0]
+    assert line.x.tolist() == [1.0, 2.0, 4.0]
+    np.testing.assert_allclose(line.y, [0.4, 0.03, 0.015])  # the last has no logarithm
+    assert line.words[0] == "1 steps: 0.4 ± 0.01 nats per row"
+    assert "1 gaps below 0.015 nats are at the lower edge." in panel.note
+    assert "Slopes of 3 of 60 rows exploded and were cut, in step 1 of 2" in panel.note
+    band = panel.bands[0]
+    np.testing.assert_allclose(band.high[:2], [0.42, 0.032])
+    plot_steps(found, tmp_path / "steps.png")
+    assert matplotlib.image.imread(tmp_path / "steps.png").std() > 0.01
+    page = report(page_fit(), found, path=tmp_path / "page.html").read_text()
+    assert 'id="steps"' in page and "Gap against number of steps" in page
+    assert (
+        'id="steps"'
+        not in report(page_fit(), page_diagnosis(), path=tmp_path / "page.html").read_text()
+    )
+
+
+def test_gaps_of_functions_without_steps_are_not_drawn(tmp_path) -> None:
+    assert steps_panel(page_diagnosis()) is None
+    assert steps_panel(with_steps_taken([(math.nan, math.nan)] * 3)) is None
+    with pytest.raises(ArgumentError, match="there are no gaps against steps to plot; expected"):
+        plot_steps(page_diagnosis(), tmp_path / "steps.png")

@@ -22,7 +22,10 @@ _NUMBERS = {
 }
 """What may follow a colon, by how many numbers a choice takes."""
 
-INFERENCE_FORMS = "constant, table, polynomial[:DEGREE] or mlp[:WIDTHxDEPTH]"
+INFERENCE_FORMS = (
+    "constant, table, polynomial[:DEGREE], mlp[:WIDTHxDEPTH], iterative[:STEPS] or "
+    "gradient-ascent[:STEPS]"
+)
 GLOBALS_FORMS = (
     "diagonal, point, full-rank, low-rank[:RANK], mixture[:COMPONENTS], flow, laplace, "
     "pathfinder[:PATHS] or batch-and-match"
@@ -32,7 +35,7 @@ OPTIMISER_FORMS = "fixed[:DRAWS] or fresh[:BATCH]"
 
 
 def parse_inference(text: str) -> AbstractInferenceFunction:
-    """Read an inference function: `constant`, `table`, `polynomial:2`, `mlp:16x2`.
+    """Read an inference function: `constant`, `polynomial:2`, `mlp:16x2`, `iterative:5`.
 
     Raises:
         ArgumentError: it is none of these, or its numbers are out of range.
@@ -42,6 +45,8 @@ def parse_inference(text: str) -> AbstractInferenceFunction:
         "table": (0, lambda _: amortis.Table()),
         "polynomial": (1, lambda numbers: amortis.Polynomial(*numbers)),
         "mlp": (2, _mlp),
+        "iterative": (1, _iterative),
+        "gradient-ascent": (1, _gradient_ascent),
     }
     return _parse("--inference", text, makers, INFERENCE_FORMS)
 
@@ -136,6 +141,14 @@ def _parse(
 
 def _mlp(numbers: tuple[int, ...]) -> amortis.MLP:
     return amortis.MLP(width=numbers[0], depth=numbers[1]) if numbers else amortis.MLP()
+
+
+def _iterative(numbers: tuple[int, ...]) -> amortis.Iterative:
+    return amortis.Iterative(steps=numbers[0]) if numbers else amortis.Iterative()
+
+
+def _gradient_ascent(numbers: tuple[int, ...]) -> amortis.GradientAscent:
+    return amortis.GradientAscent(steps=numbers[0]) if numbers else amortis.GradientAscent()
 
 
 def _only(numbers: tuple[int, ...]) -> int | None:

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from amortis import Estimate, Fit, LatentModel
+from amortis import Estimate, Fit, GradientAscent, Iterative, LatentModel, cut_slopes
 from amortis.cli.progress import duration
 from amortis.report import Cell, Column, flat_entries, text_table
 from amortis.report.numbers import Moments
@@ -66,6 +66,8 @@ def describe_fit(fit: Fit, elbo: Estimate, moments: Moments, seconds: float) -> 
         "function": f"{type(fit.guide.inference).__name__}, {fit.parameters} parameters in all",
         "time": f"{duration(seconds)}, compilation included" + (f"; {work}" if work else ""),
     }
+    if isinstance(fit.guide.inference, Iterative | GradientAscent):
+        lines["slopes"] = str(cut_slopes(fit))
     return "\n".join(["", _pairs(lines), *_globals(fit, moments)])
 
 

@@ -31,7 +31,7 @@ from amortis.diagnostics.symmetry import symmetry_p
 from amortis.fitting import Fit
 from amortis.fitting.paired import seed_of
 from amortis.guide import Guide
-from amortis.inference_functions import AbstractRowFunction, WindowContext
+from amortis.inference_functions import AbstractIterated, AbstractRowFunction, WindowContext
 from amortis.model import (
     LatentModel,
     NewArguments,
@@ -153,6 +153,12 @@ def _require(fitted: Any, key: Any, simulations: Any, draws: Any, simulate: Any)
             f"the fit has {type(fitted.guide.inference).__name__}(), a factor for each datum that "
             f"it was fitted to and no function for simulated data; expected an inference function "
             f"such as MLP(): calibrate the fit that was refined"
+        )
+    if isinstance(fitted.guide.inference, AbstractIterated):
+        raise ArgumentError(
+            f"the fit has {type(fitted.guide.inference).__name__}(...), whose steps climb the ELBO "
+            f"of data that are bound, which simulated data are not; expected a function of rows, "
+            f"such as MLP(): diagnose(fitted, key=key) measures what this one loses"
         )
 
 

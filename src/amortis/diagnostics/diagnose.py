@@ -26,7 +26,7 @@ from amortis.diagnostics.ratios import (
     ratios_of_whole,
 )
 from amortis.diagnostics.spread import Spread, spread_of
-from amortis.fitting import Estimate, Fit, Gap, amortization_gap, separated
+from amortis.fitting import Estimate, Fit, Gap, StepGaps, amortization_gap, separated, step_gaps
 from amortis.inference_functions import described
 from amortis.model import given_data
 from amortis.optimise import Status
@@ -137,7 +137,8 @@ def _diagnosis(
     spread = spread_of(fitted, ratios.weighted, ratios.global_k)
     elbo = fitted.elbo(key=key, draws=draws)
     missed = missed_modes(fitted, elbo.mean, key=numerics.forked(key, _CLIMBS))
-    finding = _finding(fitted, gap, ratios, spread, missed, elbo.mean, tolerance)
+    steps = step_gaps(fitted, gap, key=key, draws=draws)
+    finding = _finding(fitted, gap, steps, ratios, spread, missed, elbo.mean, tolerance)
     return Diagnosis(
         finding=finding,
         size=fitted.model.size,
@@ -160,7 +161,8 @@ def _diagnosis(
         held_out=unseen,
         reference_gain=None if reference is None else _gain(fitted, reference, key, draws),
         unsettled=int(np.sum(~gap.settled)),
-        next_steps=next_steps(finding, fitted, unseen, missed, tolerance),
+        steps=steps,
+        next_steps=next_steps(finding, fitted, steps, unseen, missed, tolerance),
         status=fitted.status,
         function=described(fitted.guide.inference),
         is_start=fitted.objective is not None and fitted.objective.is_start,
@@ -200,6 +202,7 @@ def _gain(fitted: Fit, reference: Fit, key: RandomKey, draws: int) -> Estimate:
 def _finding(
     fitted: Fit,
     gap: Gap,
+    steps: StepGaps | None,
     ratios: Ratios,
     spread: Spread | None,
     missed: Sequence[MissedMode],
@@ -207,6 +210,8 @@ def _finding(
     tolerance: float,
 ) -> Finding:
     """The first of what is wrong, in the order in which it would have to be mended."""
+    if steps is not None and steps.cut.any_step and not gap.is_below(tolerance):
+        return Finding.SLOPES_CUT
     if gap.total.mean - 2.0 * gap.total.se > tolerance * len(gap.rows):
         return Finding.FUNCTION_TOO_SMALL
     if not gap.is_below(tolerance):

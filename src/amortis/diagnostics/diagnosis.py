@@ -15,7 +15,7 @@ from amortis.diagnostics.pareto import EXACT, TRUSTED
 from amortis.diagnostics.ratios import influence_error
 from amortis.diagnostics.spread import Spread
 from amortis.diagnostics.weighted import EVEN
-from amortis.fitting import Estimate
+from amortis.fitting import Estimate, StepGaps
 from amortis.optimise import Status
 
 
@@ -53,6 +53,7 @@ class Diagnosis:
         reference_gain: ELBO of the reference less that of the fit, on common draws, in nats, total;
             None if there was none. Of `refine(fitted)` it is the gap with q(theta) optimised again.
         unsettled: data whose own optimum was not found; their gaps are lower bounds.
+        steps: gap against number of steps, of a function that takes steps; None for others.
         next_steps: calls that would help.
         status: how the fit ended.
         function: the inference function of the fit, with all its choices.
@@ -81,6 +82,7 @@ class Diagnosis:
     held_out: HeldOut | None
     reference_gain: Estimate | None
     unsettled: int
+    steps: StepGaps | None
     next_steps: tuple[str, ...]
     status: Status
     function: str
@@ -165,6 +167,7 @@ class Diagnosis:
                 None if self.reference_gain is None else _plain_estimate(self.reference_gain)
             ),
             "unsettled": self.unsettled,
+            "steps": None if self.steps is None else self.steps.to_dict(),
             "next_steps": list(self.next_steps),
             "status": self.status.name,
             "function": self.function,
@@ -193,6 +196,8 @@ def _sentences(diagnosis: Diagnosis) -> list[str]:
             f"{per_datum.mean:.2g} ± {per_datum.se:.1g} per datum "
             f"(tolerance {diagnosis.tolerance:g})"
         )
+    if diagnosis.steps is not None:
+        lines.append(f"  steps    {diagnosis.steps}")
     lines += [f"  k-hat    {_k_sentence(diagnosis)}", f"  elbo     {diagnosis.elbo}"]
     if diagnosis.evidence is not None:
         inference = diagnosis.inference_gap
@@ -233,6 +238,8 @@ def _notes(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.outside > 0.0:
         share = f"{100.0 * diagnosis.outside:.2g} %"
         notes.append(f"the log joint is not finite at {share} of the draws of q")
+    if diagnosis.steps is not None and diagnosis.steps.cut.any_step:
+        notes.append(str(diagnosis.steps.cut))
     notes += [f"q misses {mode}" for mode in diagnosis.missed]
     if diagnosis.unsettled:
         notes.append(f"the own optimum of {diagnosis.unsettled} data was not found")

@@ -10,6 +10,7 @@ class Finding(enum.Enum):
     EXACT = "q is the posterior: all importance weights are equal"
     FINE = "the function is as good as a factor per datum, and the factors fit the posterior"
     FUNCTION_TOO_SMALL = "the inference function is too small here: a factor per datum is better"
+    SLOPES_CUT = "slopes of some rows' ELBOs exploded and were cut, and their factors lose by it"
     FAMILY_TOO_NARROW = "the function is good enough, but its factors do not fit the posterior"
     UNITS_TIED = "nothing is lost by the function, but units touch each other and q parts them"
     GLOBALS_TOO_NARROW = "q of the globals does not fit the posterior"

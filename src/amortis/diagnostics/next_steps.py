@@ -6,8 +6,8 @@ from amortis.diagnostics.finding import Finding
 from amortis.diagnostics.held_out import HeldOut
 from amortis.diagnostics.missed_modes import MissedMode
 from amortis.families import Conditional, DiagonalNormal, components_of
-from amortis.fitting import Fit
-from amortis.inference_functions import described
+from amortis.fitting import Fit, StepGaps
+from amortis.inference_functions import GradientAscent, described
 
 _NUTS = "compare with NUTS where it finishes"
 
@@ -18,6 +18,7 @@ _ALL_BUT_ELSEWHERE = 0.9
 def next_steps(
     finding: Finding,
     fitted: Fit,
+    steps: StepGaps | None,
     unseen: HeldOut | None,
     missed: Sequence[MissedMode],
     tolerance: float,
@@ -27,16 +28,22 @@ def next_steps(
     Args:
         finding: what limits the fit.
         fitted: the fit.
+        steps: gap against number of steps, of a function that takes steps.
         unseen: what was measured on held-out data.
         missed: modes that q misses.
         tolerance: gap per datum, in nats, that is good enough.
     """
     function = fitted.guide.inference
+    if finding is Finding.SLOPES_CUT:
+        return _calmer_slopes(fitted)
     if finding is Finding.FUNCTION_TOO_SMALL:
         refine = (
             "amortis.refine(fitted, key=key): a factor per datum, started at the function's output"
         )
         larger = f"amortis.fit(model, key=key, tolerance={tolerance:g}): grow {described(function)}"
+        if steps is not None:
+            more = f"amortis.with_steps(fitted, {2 * steps.own}): more steps, nothing to train"
+            return (more, refine) if steps.more_steps_gain > 0.0 else (refine,)
         only = fitted.model.coupled or function.owns_rows or fitted.held or fitted.objective
         return (refine,) if only else (refine, larger)
     if finding is Finding.UNCERTAIN:
@@ -57,6 +64,16 @@ def next_steps(
     if unseen is not None and unseen.gap.mean - 2.0 * unseen.gap.se > tolerance:
         return ("amortis.refine(amortis.infer(fitted, x_new), key=key) for new data",)
     return ()
+
+
+def _calmer_slopes(fitted: Fit) -> tuple[str, ...]:
+    """What keeps slopes finite on the way to a row's factor."""
+    scale = "data on a scale near one, or a model whose density is finite wherever steps lead"
+    if isinstance(fitted.guide.inference, GradientAscent):
+        rule = "amortis.GradientAscent(amortis.LBFGSSteps()): no step that loses; or a smaller rate"
+        return (rule, scale)
+    start = "amortis.Iterative(..., start=amortis.Polynomial(1)): begin where slopes are moderate"
+    return (start, scale)
 
 
 def _richer_globals(fitted: Fit) -> tuple[str, ...]:

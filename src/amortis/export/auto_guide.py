@@ -17,7 +17,14 @@ from numpyro.infer.autoguide import AutoGuide
 from amortis._errors import ArgumentError
 from amortis._require import require_callable, require_kind, require_positive
 from amortis._types import Parameters, RandomKey
-from amortis.export.binding import Bound, bind, require_normal, source_of, unit_axes
+from amortis.export.binding import (
+    Bound,
+    bind,
+    require_no_steps,
+    require_normal,
+    source_of,
+    unit_axes,
+)
 from amortis.export.call_inputs import Asked, context_of_call
 from amortis.export.guide_run import GuideRun
 from amortis.families import AbstractFamily, DiagonalNormal, Point
@@ -89,6 +96,7 @@ class AutoAmortizedNormal(AutoGuide):
     ) -> None:
         require_callable("the model", model)
         chosen = None if inference is None else as_inference_function(inference)
+        require_no_steps(chosen)
         self._global_family = DiagonalNormal() if globals_ is None else globals_
         require_normal("globals_", self._global_family, (DiagonalNormal, Point))
         require_positive("AutoAmortizedNormal", "init_scale", init_scale)
@@ -109,6 +117,7 @@ class AutoAmortizedNormal(AutoGuide):
         """
         require_kind("fit", fit, Fit, "amortis.fit(model, key=key)")
         function, local = source_of(fit)
+        require_no_steps(fit.guide.inference)
         require_normal("locals_", fit.guide.local_family, (DiagonalNormal,))
         guide = cls(function, globals_=fit.guide.global_family, prefix=prefix, local=local)
         guide._bound = Bound(fit.model, fit.guide, unit_axes(fit.model), fit.variational)

@@ -14,7 +14,7 @@ from amortis.export.minibatches import as_whole
 from amortis.families import AbstractFamily, DiagonalNormal
 from amortis.fitting import Fit, with_inference
 from amortis.guide import Guide
-from amortis.inference_functions import AbstractInferenceFunction
+from amortis.inference_functions import AbstractInferenceFunction, AbstractIterated
 from amortis.model import LatentModel, from_numpyro
 from amortis.model.grouped_density import GroupedDensity
 from amortis.model.numpyro_density import NumPyroDensity
@@ -135,6 +135,20 @@ def unit_axes(model: LatentModel) -> dict[str, int]:
         return dict(density.axis.sites)
     assert isinstance(density, NumPyroDensity)  # `from_numpyro` makes no others
     return {name: axis for name, axis in density.local_sites.items() if axis is not None}
+
+
+def require_no_steps(inference: AbstractInferenceFunction | None) -> None:
+    """Refuse a function that climbs the ELBO of bound data, which the data of a call have not.
+
+    Raises:
+        ArgumentError: `Iterative(…)` or `GradientAscent(…)`.
+    """
+    if isinstance(inference, AbstractIterated):
+        raise ArgumentError(
+            f"inference is {type(inference).__name__}(...), whose steps climb the ELBO of the "
+            f"model's own data, while NumPyro hands a guide other data at every call; expected a "
+            f"function of rows, such as amortis.MLP(): a fit's own draws are fit.posterior(key=key)"
+        )
 
 
 def require_normal(name: str, family: Any, allowed: tuple[type, ...]) -> None:

@@ -22,13 +22,19 @@ from amortis.export.known_choices import (
     LAYERS,
     OBJECTIVES,
     RULES,
+    STARTS,
     STEP_WEIGHTS,
     TRANSFORMERS,
 )
 from amortis.export.malformed import Malformed
 from amortis.export.plain_values import entry, of_kind, size, sizes
 from amortis.families import AbstractFamily, AbstractLayers
-from amortis.inference_functions import AbstractInferenceFunction, AbstractRowFunction
+from amortis.inference_functions import (
+    AbstractInferenceFunction,
+    AbstractRowFunction,
+    AbstractSlopeEncoding,
+    FromPrior,
+)
 from amortis.objectives import AbstractObjective
 
 _LIMITS = {
@@ -40,7 +46,7 @@ _LIMITS = {
 }
 """Layers are traced and terms counted when an archive is read: a number must not cost hours."""
 
-_LATER = {"start_sd": 0.0}
+_LATER: Mapping[str, Any] = {"start_sd": 0.0}
 """What older archives do not say, by name, with what it was then; it is written if it differs."""
 
 T = TypeVar("T", bound=eqx.Module)
@@ -191,10 +197,14 @@ def _layers_read(plain: object) -> Any:
 
 
 def _start_written(value: Any) -> dict[str, Any] | None:
+    if isinstance(value, FromPrior):
+        return _to_plain("start", value, STARTS)
     return None if value is None else function_to_plain(value)
 
 
-def _start_read(plain: object) -> AbstractInferenceFunction | None:
+def _start_read(plain: object) -> AbstractInferenceFunction | FromPrior | None:
+    if isinstance(plain, dict) and plain == {"class": "FromPrior"}:
+        return FromPrior()
     return None if plain is None else _read_inner(plain)
 
 
@@ -203,6 +213,8 @@ def _read_offsets(plain: object) -> tuple[int, ...]:
     signs = [-1 if of_kind("offsets", one, int) < 0 else 1 for one in each]
     return tuple(s * size("offsets", abs(one)) for s, one in zip(signs, each, strict=True))
 
+
+_SLOPES = {n: known for n, known in ENCODINGS.items() if issubclass(known, AbstractSlopeEncoding)}
 
 _NESTED: Mapping[str, Mapping[str, type[Any]]] = {
     "encoding": ENCODINGS,
@@ -228,6 +240,7 @@ _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
 } | {
     "activation": _activation_name,
     "alpha": float,
+    "beside": lambda value: None if value is None else _to_plain("beside", value, _SLOPES),
     "components": _written("components"),
     "degree": _written("degree"),
     "decay": float,
@@ -262,6 +275,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
 } | {
     "activation": _read_activation,
     "alpha": lambda plain: of_kind("alpha", plain, float),
+    "beside": lambda plain: None if plain is None else _from_plain(plain, _SLOPES),
     "components": _read("components"),
     "degree": _read("degree"),
     "decay": lambda plain: of_kind("decay", plain, float),

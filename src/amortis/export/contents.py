@@ -179,7 +179,7 @@ def _guide(
     theta, z = (_layout(name, plain.get(name)) for name in ("globals", "locals"))
     sizes_of = entry(plain, "shape", dict)
     wanted = [field.name for field in dataclasses.fields(FunctionShape)]
-    sizes_of = {"given": 0, **sizes_of}  # older archives have no such factors
+    sizes_of = {"given": 0, "errors": 0, **sizes_of}  # of which older archives know nothing
     shape = FunctionShape(**{name: size(name, sizes_of.get(name)) for name in wanted})
     global_family = family_from_plain(plain.get("global_family"))
 

@@ -34,6 +34,8 @@ from amortis.inference_functions import (
     Additive,
     AllSteps,
     Constant,
+    Errors,
+    FromPrior,
     GradientAscent,
     Highway,
     Iterative,
@@ -89,7 +91,7 @@ OBJECTIVES: Mapping[str, type[AbstractObjective]] = {
 }
 
 ENCODINGS: Mapping[str, type[AbstractEncoding]] = {
-    known.__name__: known for known in (LogSign, LayerNormalized, PlainSlope)
+    known.__name__: known for known in (LogSign, LayerNormalized, PlainSlope, Errors)
 }
 GATES: Mapping[str, type[AbstractGate]] = {
     known.__name__: known for known in (Highway, Additive, Replacing)
@@ -100,3 +102,4 @@ STEP_WEIGHTS: Mapping[str, type[AbstractStepWeights]] = {
 RULES: Mapping[str, type[AbstractAscentRule]] = {
     known.__name__: known for known in (MomentumSteps, AdamSteps, LBFGSSteps)
 }
+STARTS: Mapping[str, type[FromPrior]] = {FromPrior.__name__: FromPrior}

@@ -7,6 +7,7 @@ from amortis.fitting.approximation import AbstractApproximation, LogJoint, value
 from amortis.fitting.batch_and_match import BatchAndMatch
 from amortis.fitting.capacity_record import Capacity, CapacityStep
 from amortis.fitting.choose import with_inference
+from amortis.fitting.cut_slopes import CutSlopes, cut_slopes
 from amortis.fitting.draws import constrained, shapes_of
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.fit import fit
@@ -30,6 +31,7 @@ from amortis.fitting.row_optima import (
     row_noise,
 )
 from amortis.fitting.start_points import climbed, climbed_from
+from amortis.fitting.step_gaps import StepGaps, step_gaps
 from amortis.fitting.trained import Trained
 from amortis.fitting.update import InheritedRebind, update
 from amortis.fitting.with_steps import with_steps
@@ -39,6 +41,7 @@ __all__ = [
     "BatchAndMatch",
     "Capacity",
     "CapacityStep",
+    "CutSlopes",
     "Estimate",
     "Fit",
     "Gap",
@@ -46,6 +49,7 @@ __all__ = [
     "Laplace",
     "LogJoint",
     "Pathfinder",
+    "StepGaps",
     "Trained",
     "amortization_gap",
     "blocks_of",
@@ -53,6 +57,7 @@ __all__ = [
     "climbed",
     "climbed_from",
     "constrained",
+    "cut_slopes",
     "distinct_modes",
     "fit",
     "independent_noise",
@@ -75,6 +80,7 @@ __all__ = [
     "seed_of",
     "separated",
     "shapes_of",
+    "step_gaps",
     "unconstrained_covariance",
     "update",
     "value_at",

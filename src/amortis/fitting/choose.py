@@ -124,7 +124,7 @@ def choose_method(
     if isinstance(global_family, Flow):
         # A flow can stretch around draws that stay: what it claims there has no bound.
         return FreshDraws(draws=_FLOW_DRAWS[bool(model.locals_)])
-    if isinstance(inference, AbstractIterated) and not inference.through:
+    if isinstance(inference, AbstractIterated) and not inference.gradients.through:
         return FreshDraws()  # what trains it is not the slope of one function that stays
     local = sum(_size(shape) for shape in model.locals_.values())
     columns = max(local, model.inputs.shape[1] // 16, 1)

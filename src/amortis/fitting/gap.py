@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.fitting.estimate import Estimate
@@ -127,9 +127,7 @@ def amortization_gap(fitted: Fit, *, key: RandomKey, draws: int) -> Gap:
         raw = raw_of(fitted.guide, fitted.variational, index)
         found = optimal_rows(*parts, raw, row_noise(guide, key, len(place)), index)
         found = polished_rows(*parts, raw, many, index, found)
-        block = int(place[0])
-        own = seed_of(key, _GAP, 1 + block)
-        noise = antithetic_noise(guide, seed_of(key, _GAP), own, pairs, len(place))
+        noise = gap_noise(guide, key, pairs, place)
         gains = np.asarray(paired_gains(*parts, raw, found.raw, noise, index), np.float64)
         rows[place], ses[place] = mean_and_se(gains)
         totals += gains[:, fresh].sum(axis=1)
@@ -138,6 +136,12 @@ def amortization_gap(fitted: Fit, *, key: RandomKey, draws: int) -> Gap:
         claimed += float(np.asarray(found.claimed, np.float64)[fresh].sum())
     mean, se = mean_and_se(totals)
     return Gap(Estimate(float(mean), float(se)), rows, ses, optimal, settled, claimed)
+
+
+def gap_noise(guide: Guide, key: RandomKey, pairs: int, place: Int[np.ndarray, " batch"]) -> Noise:
+    """Fresh antithetic draws on which the gap of a block of rows is measured."""
+    own = seed_of(key, _GAP, 1 + int(place[0]))
+    return antithetic_noise(guide, seed_of(key, _GAP), own, pairs, len(place))
 
 
 def blocks_of(

@@ -4,9 +4,10 @@ Knows families, inference functions and the shapes of a model; never a log densi
 objective or an optimiser.
 """
 
+from amortis.guide.climbing import AbstractRowProblems
 from amortis.guide.guide import Guide
 from amortis.guide.layout import SiteLayout
 from amortis.guide.noise import Noise
 from amortis.guide.standardizer import Standardizer
 
-__all__ = ["Guide", "Noise", "SiteLayout", "Standardizer"]
+__all__ = ["AbstractRowProblems", "Guide", "Noise", "SiteLayout", "Standardizer"]

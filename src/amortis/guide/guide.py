@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -13,6 +12,7 @@ from jaxtyping import Array, Float
 from amortis import numerics
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.families import AbstractFamily, Conditional, Framed
+from amortis.guide.climbing import AbstractRowProblems
 from amortis.guide.layout import SiteLayout
 from amortis.guide.noise import Noise
 from amortis.guide.points import center_of, with_points
@@ -22,6 +22,7 @@ from amortis.guide.start import global_start
 from amortis.inference_functions import (
     AbstractInferenceFunction,
     AbstractIterated,
+    Climb,
     Constant,
     FunctionShape,
     take,
@@ -59,14 +60,10 @@ class Guide(eqx.Module):
     offset: Float[Array, " raw"]
     shape: FunctionShape = eqx.field(static=True)
     center: Any = None
-    row_elbos: Callable[..., Any] | None = None
+    row_elbos: AbstractRowProblems | None = None
 
     def init(self, key: RandomKey) -> dict[str, Parameters]:
-        """Make starting parameters with entries `globals`, near zero but for a nudge, and `locals`.
-
-        Args:
-            key: random key.
-        """
+        """Starting parameters with entries `globals`, near zero but for a nudge, and `locals`."""
         return {
             "globals": global_start(self.global_family, self.theta.dimension, self.center, key),
             "locals": self.inference.init(numerics.forked(key, 1), self.shape),
@@ -111,15 +108,21 @@ class Guide(eqx.Module):
         self, parameters: Parameters, index: RowIndex | None
     ) -> Float[Array, "iterates batch raw"]:
         """The same after every step of an iterated function; of others there is one."""
-        inference = self.inference
+        if isinstance(self.inference, AbstractIterated):
+            return self.climb(parameters, index).raw
         contexts = self.contexts if index is None else take(self.contexts, index)
-        if not isinstance(inference, AbstractIterated):
-            return (self.offset + inference(parameters["locals"], contexts, index))[None]
-        elbos, held, factors = self.row_elbos, parameters["globals"], self.factors()
-        assert elbos is not None  # whoever binds an iterated function to a model gives it these
-        held = held if inference.through else jax.lax.stop_gradient(held)
-        climbed = lambda raw: elbos(factors, {"globals": held}, raw, index)  # noqa: E731
-        return inference.iterates(parameters["locals"], contexts, index, self.offset, climbed)
+        return (self.offset + self.inference(parameters["locals"], contexts, index))[None]
+
+    def climb(self, parameters: Parameters, index: RowIndex | None) -> Climb:
+        """All that an iterated function does for these rows; arguments as of `fitted_raw`."""
+        inference = self.inference
+        assert isinstance(inference, AbstractIterated)  # others do not climb
+        contexts = self.contexts if index is None else take(self.contexts, index)
+        assert self.row_elbos is not None  # whoever binds one to a model gives it these
+        held = {"globals": parameters["globals"]}
+        held = held if inference.gradients.through else jax.lax.stop_gradient(held)
+        problem = self.row_elbos.problem(self.factors(), held, index)
+        return inference.climb(parameters["locals"], contexts, index, self.offset, problem)
 
     def factors(self) -> "Guide":
         """The factors without the function: what needs no more compiles once for all functions."""
@@ -132,15 +135,12 @@ class Guide(eqx.Module):
     def sample(
         self, parameters: Parameters, raw: Float[Array, "batch raw"], noise: Noise
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """One draw of globals and of a batch of locals.
+        """One draw of globals and of a batch of locals, unconstrained, by site, rows first.
 
         Args:
             parameters: as made by `init`.
             raw: the rows' raw parameters from `local_raw`.
             noise: noise of one draw.
-
-        Returns:
-            Unconstrained globals by site, and locals by site with rows first.
         """
         theta = self.global_family.sample(parameters["globals"], jnp.asarray(noise.theta))
         return self.theta.split(theta), self.locals_at(parameters, raw, theta, noise)

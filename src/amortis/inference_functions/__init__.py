@@ -16,6 +16,8 @@ from amortis.inference_functions.constant import Constant
 from amortis.inference_functions.context import Parts, SetContext, WindowContext, take
 from amortis.inference_functions.encodings import (
     AbstractEncoding,
+    AbstractSlopeEncoding,
+    Errors,
     LayerNormalized,
     LogSign,
     PlainSlope,
@@ -27,12 +29,18 @@ from amortis.inference_functions.interface import (
     AbstractRowFunction,
     FunctionShape,
 )
-from amortis.inference_functions.iterated import AbstractIterated
+from amortis.inference_functions.iterated import (
+    AbstractIterated,
+    Climb,
+    RowProblem,
+    StepGradients,
+)
 from amortis.inference_functions.iterative import Iterative
 from amortis.inference_functions.mlp import MLP
 from amortis.inference_functions.network import Network, as_inference_function
 from amortis.inference_functions.polynomial import Polynomial
 from amortis.inference_functions.set_network import SetNetwork
+from amortis.inference_functions.starts import FromPrior
 from amortis.inference_functions.step_weights import AbstractStepWeights, AllSteps, LastStep
 from amortis.inference_functions.table import Table
 from amortis.inference_functions.windowed import Windowed
@@ -45,11 +53,15 @@ __all__ = [
     "AbstractInferenceFunction",
     "AbstractIterated",
     "AbstractRowFunction",
+    "AbstractSlopeEncoding",
     "AbstractStepWeights",
     "AdamSteps",
     "Additive",
     "AllSteps",
+    "Climb",
     "Constant",
+    "Errors",
+    "FromPrior",
     "FunctionShape",
     "GradientAscent",
     "Grown",
@@ -65,8 +77,10 @@ __all__ = [
     "PlainSlope",
     "Polynomial",
     "Replacing",
+    "RowProblem",
     "SetContext",
     "SetNetwork",
+    "StepGradients",
     "Table",
     "WindowContext",
     "Windowed",

@@ -13,8 +13,16 @@ from amortis._require import require_count, require_kind, require_positive
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.inference_functions.context import Parts
 from amortis.inference_functions.interface import FunctionShape
-from amortis.inference_functions.iterated import AbstractIterated, RowElbos, bounded
-from amortis.inference_functions.step_weights import AbstractStepWeights, LastStep
+from amortis.inference_functions.iterated import (
+    AbstractIterated,
+    Climb,
+    RowElbos,
+    RowProblem,
+    StepGradients,
+    bounded,
+)
+from amortis.inference_functions.starts import FromPrior, first_iterate
+from amortis.inference_functions.step_weights import LastStep
 from amortis.model import Inputs
 from amortis.optimise import lbfgs_init, lbfgs_step
 
@@ -25,9 +33,7 @@ class AbstractAscentRule(eqx.Module):
     """How steps are made of slopes; all rows step apart, with one rule."""
 
     @abstractmethod
-    def climb(
-        self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int
-    ) -> Float[Array, "steps batch raw"]:
+    def climb(self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int) -> Climb:
         """The iterates after the start.
 
         Args:
@@ -55,14 +61,13 @@ class MomentumSteps(AbstractAscentRule):
         require_positive("MomentumSteps", "rate", self.rate)
         _require_share("MomentumSteps", "decay", self.decay)
 
-    def climb(
-        self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int
-    ) -> Float[Array, "steps batch raw"]:
-        def step(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
+    def climb(self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int) -> Climb:
+        def step(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Climb]:
             raw, speed = carry
-            speed = self.decay * speed + bounded(elbos(raw)[1])
+            slope, cut = bounded(*elbos(raw))
+            speed = self.decay * speed + slope
             raw = raw + self.rate * speed
-            return (raw, speed), raw
+            return (raw, speed), Climb(raw, cut)
 
         return jax.lax.scan(step, (start, jnp.zeros_like(start)), None, length=steps)[1]
 
@@ -95,11 +100,9 @@ class AdamSteps(AbstractAscentRule):
         _require_share("AdamSteps", "decay", self.decay)
         _require_share("AdamSteps", "square_decay", self.square_decay)
 
-    def climb(
-        self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int
-    ) -> Float[Array, "steps batch raw"]:
-        def step(carry: _Running, count: Int[Array, ""]) -> tuple["_Running", Array]:
-            slope = bounded(elbos(carry.raw)[1])
+    def climb(self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int) -> Climb:
+        def step(carry: _Running, count: Int[Array, ""]) -> tuple["_Running", Climb]:
+            slope, cut = bounded(*elbos(carry.raw))
             mean = self.decay * carry.mean + (1.0 - self.decay) * slope
             square = self.square_decay * carry.square
             square = square + (1.0 - self.square_decay) * jnp.square(slope)
@@ -107,7 +110,7 @@ class AdamSteps(AbstractAscentRule):
             unbiased = mean / (1.0 - self.decay**passed)
             root = jnp.sqrt(square / (1.0 - self.square_decay**passed))
             raw = carry.raw + self.rate * unbiased / (root + _TINY)
-            return _Running(raw, mean, square), raw
+            return _Running(raw, mean, square), Climb(raw, cut)
 
         zero = jnp.zeros_like(start)
         return jax.lax.scan(step, _Running(start, zero, zero), jnp.arange(1, steps + 1))[1]
@@ -137,21 +140,22 @@ class LBFGSSteps(AbstractAscentRule):
     def __check_init__(self) -> None:
         require_count("LBFGSSteps", "memory", self.memory)
 
-    def climb(
-        self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int
-    ) -> Float[Array, "steps batch raw"]:
-        def step(state: Any, _: None) -> tuple[Any, Array]:
+    def climb(self, start: Float[Array, "batch raw"], elbos: RowElbos, steps: int) -> Climb:
+        def step(state: Any, _: None) -> tuple[Any, Climb]:
             tried = jax.vmap(_tried)(state)
             values, slopes = elbos(tried)
+            # A trial that is no number is refused like any that loses: nothing is made of it.
+            stuck = ~(jnp.isfinite(values) & jnp.all(jnp.isfinite(slopes), axis=1))
             # Every row has been evaluated at its trial point; the state machines take it from here.
             after = jax.vmap(lambda s, v, g: lbfgs_step(s, lambda _: (-v, -g)))(
                 state, values, slopes
             )
-            return after, after.point
+            return after, Climb(after.point, stuck)
 
         begin = jax.vmap(lambda point: lbfgs_init(point, self.memory))(start)
-        # The first evaluation is of the start itself.
-        return jax.lax.scan(step, begin, None, length=steps + 1)[1][1:]
+        # The first evaluation is of the start itself: without a slope there the row cannot move.
+        raw, stuck = jax.lax.scan(step, begin, None, length=steps + 1)[1]
+        return Climb(raw[1:], jnp.broadcast_to(stuck[0], (steps, start.shape[0])))
 
 
 def _tried(state: Any) -> Float[Array, " raw"]:
@@ -174,6 +178,7 @@ class GradientAscent(AbstractIterated):
         rule: `MomentumSteps(…)`, which without decay is plain gradient ascent, `AdamSteps(…)` or
             `LBFGSSteps()`.
         steps: number of steps, at least one.
+        start: `FromPrior()`, or None for the factor that the guide starts at.
 
     Raises:
         ArgumentError: no steps.
@@ -185,10 +190,13 @@ class GradientAscent(AbstractIterated):
 
     rule: AbstractAscentRule = eqx.field(default_factory=AdamSteps)
     steps: int = eqx.field(static=True, default=50)
+    start: FromPrior | None = None
 
     def __check_init__(self) -> None:
         require_kind("GradientAscent rule", self.rule, AbstractAscentRule, "amortis.AdamSteps()")
         require_count("GradientAscent", "steps", self.steps)
+        if self.start is not None:
+            require_kind("GradientAscent start", self.start, FromPrior, "amortis.FromPrior()")
 
     @property
     def owns_rows(self) -> bool:
@@ -199,16 +207,16 @@ class GradientAscent(AbstractIterated):
         return False
 
     @property
-    def function_gradient(self) -> AbstractStepWeights:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return LastStep()
-
-    @property
-    def model_gradient(self) -> AbstractStepWeights:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return LastStep()
-
-    @property
-    def through(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def reads_errors(self) -> bool:
         return False
+
+    @property
+    def starts_at_prior(self) -> bool:
+        return isinstance(self.start, FromPrior)
+
+    @property
+    def gradients(self) -> StepGradients:
+        return StepGradients(LastStep(), LastStep(), through=False)
 
     def arrange(self, inputs: Inputs) -> Parts:
         return Parts(inputs.rows[:, :0])
@@ -220,13 +228,13 @@ class GradientAscent(AbstractIterated):
         del key, shape
         return {}
 
-    def iterates(
+    def climb(
         self,
         parameters: Parameters,
         context: Any,
         index: RowIndex | None,
         offset: Float[Array, " raw"],
-        elbos: RowElbos,
-    ) -> Float[Array, "iterates batch raw"]:
-        begin = jnp.broadcast_to(offset, (context.shape[0], offset.shape[0]))
-        return self.rule.climb(begin, elbos, self.steps)
+        problem: RowProblem,
+    ) -> Climb:
+        begin = first_iterate(offset, context.shape[0], self.start, problem)
+        return self.rule.climb(begin, problem.elbos, self.steps)

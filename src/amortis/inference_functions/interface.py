@@ -25,6 +25,7 @@ class FunctionShape:
         edges: number of units that lack a part of their context.
         given: dimension of the globals that a factor moves with; the outputs are then the raw
             parameters at their mean, followed by a slope for each of them.
+        errors: number of standardized errors of a row, for functions that read them.
     """
 
     rows: int
@@ -33,6 +34,7 @@ class FunctionShape:
     members: int = 0
     edges: int = 0
     given: int = 0
+    errors: int = 0
 
     @classmethod
     def of(cls, parts: Parts, rows: int, outputs: int, given: int) -> "FunctionShape":

@@ -2,11 +2,11 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from amortis._errors import ArgumentError
 from amortis._types import Parameters, RowIndex
@@ -18,7 +18,51 @@ RowElbos = Callable[
 ]
 """Each row's own ELBO, in nats, at its raw parameters, and its slope in them."""
 
-_LONGEST = 1e6
+
+class RowProblem(NamedTuple):
+    """What a batch of rows lets a function know of its model.
+
+    Attributes:
+        elbos: each row's own ELBO and its slope.
+        errors: standardized errors of each row's sites at the middle of its factor, shape (batch,
+            columns), from raw parameters.
+        prior: raw parameters of the factor that is each row's prior.
+    """
+
+    elbos: RowElbos
+    errors: Callable[[Float[Array, "batch raw"]], Float[Array, "batch columns"]]
+    prior: Callable[[], Float[Array, "batch raw"]]
+
+
+LONGEST = 1e6
+"""Length at which slopes are cut, in nats per raw parameter."""
+
+
+class Climb(NamedTuple):
+    """What an iterated function did with a batch of rows.
+
+    Attributes:
+        raw: raw parameters after every step.
+        cut: of every row, whether the slope that a step looked at was cut or no number.
+    """
+
+    raw: Float[Array, "iterates batch raw"]
+    cut: Bool[Array, "steps batch"]
+
+
+class StepGradients(NamedTuple):
+    """Which iterates train what.
+
+    Attributes:
+        function: the iterates whose ELBOs train the function.
+        model: the iterates whose ELBOs train the globals.
+        through: whether gradients pass through the steps, their slopes included; if so those of
+            the last iterate's ELBO in everything are taken.
+    """
+
+    function: AbstractStepWeights
+    model: AbstractStepWeights
+    through: bool
 
 
 class AbstractIterated(AbstractInferenceFunction):
@@ -29,26 +73,34 @@ class AbstractIterated(AbstractInferenceFunction):
 
     Attributes:
         steps: T.
-        function_gradient: the iterates whose ELBOs train the function.
-        model_gradient: the iterates whose ELBOs train the globals.
-        through: whether gradients pass through the steps, their slopes included; if so those of
-            the last iterate's ELBO in everything are taken.
     """
 
     steps: eqx.AbstractVar[int]
-    function_gradient: eqx.AbstractVar[AbstractStepWeights]
-    model_gradient: eqx.AbstractVar[AbstractStepWeights]
-    through: eqx.AbstractVar[bool]
+
+    @property
+    @abstractmethod
+    def reads_errors(self) -> bool:
+        """Whether it looks at the errors of a row's sites."""
+
+    @property
+    @abstractmethod
+    def starts_at_prior(self) -> bool:
+        """Whether its first iterate is each row's prior."""
+
+    @property
+    @abstractmethod
+    def gradients(self) -> StepGradients:
+        """Which iterates train what."""
 
     @abstractmethod
-    def iterates(
+    def climb(
         self,
         parameters: Parameters,
         context: Any,
         index: RowIndex | None,
         offset: Float[Array, " raw"],
-        elbos: RowElbos,
-    ) -> Float[Array, "iterates batch raw"]:
+        problem: RowProblem,
+    ) -> Climb:
         r"""The iterates $\lambda_1, \dots, \lambda_T$, after $\lambda_0$ where that is learned too.
 
         Args:
@@ -56,7 +108,7 @@ class AbstractIterated(AbstractInferenceFunction):
             context: of the batch.
             index: positions of the batch's rows in the data; None for all.
             offset: raw parameters at which factors start.
-            elbos: of the rows, with slopes.
+            problem: what the rows let it know of the model.
         """
 
     def __call__(
@@ -73,10 +125,22 @@ class AbstractIterated(AbstractInferenceFunction):
         )
 
 
-def bounded(slope: Float[Array, "batch raw"]) -> Float[Array, "batch raw"]:
-    """Slopes cut at a length of 1e6 nats, row by row, and at zero where they are no numbers."""
-    finite = jnp.all(jnp.isfinite(slope), axis=1, keepdims=True)
+def bounded(
+    value: Float[Array, " batch"], slope: Float[Array, "batch raw"]
+) -> tuple[Float[Array, "batch raw"], Bool[Array, " batch"]]:
+    """Slopes whose largest component is at most 1e6 nats, row by row, zero where no numbers.
+
+    Args:
+        value: each row's ELBO. A slope may be a number where this is none, as that of a logarithm
+            beyond zero, and leads nowhere there.
+        slope: its slope.
+
+    Returns:
+        The slopes, and which of them are not as they came.
+    """
+    finite = jnp.isfinite(value)[:, None] & jnp.all(jnp.isfinite(slope), axis=1, keepdims=True)
     slope = jnp.where(finite, slope, 0.0)
     # The largest component, which cannot overflow when it is squared.
     largest = jnp.max(jnp.abs(slope), axis=1, keepdims=True, initial=0.0)
-    return slope * jnp.minimum(1.0, _LONGEST / jnp.maximum(largest, 1e-30))
+    cut = ~finite | (largest > LONGEST)
+    return slope * jnp.minimum(1.0, LONGEST / jnp.maximum(largest, 1e-30)), cut[:, 0]

@@ -15,8 +15,15 @@ from amortis.inference_functions.context import Parts
 from amortis.inference_functions.encodings import AbstractEncoding, LogSign
 from amortis.inference_functions.gates import AbstractGate, Highway
 from amortis.inference_functions.interface import AbstractRowFunction, FunctionShape
-from amortis.inference_functions.iterated import AbstractIterated, RowElbos, bounded
+from amortis.inference_functions.iterated import (
+    AbstractIterated,
+    Climb,
+    RowProblem,
+    StepGradients,
+    bounded,
+)
 from amortis.inference_functions.mlp import MLP
+from amortis.inference_functions.starts import FromPrior, first_iterate
 from amortis.inference_functions.step_weights import AbstractStepWeights, AllSteps, LastStep
 from amortis.model import Inputs
 
@@ -40,17 +47,20 @@ class Iterative(AbstractIterated):
         network: a function of rows, such as `MLP()`; it gets the context, the iterate and the
             encoded slope side by side.
         steps: T, at least one.
-        encoding: e: `LogSign()`, `LayerNormalized()` or `PlainSlope()`.
+        encoding: e: `LogSign()`, `LayerNormalized()` or `PlainSlope()` of the slope; `Errors()` of
+            the standardized errors of the row's sites, which takes no slope at all.
         gate: `Highway()`, `Additive()` or `Replacing()`.
         start: a function of rows that gives $\lambda_0$, which then is one of the iterates that are
-            trained; by default all rows start at the factor that the guide starts at.
+            trained; or `FromPrior()`. By default all rows start at the factor that the guide starts
+            at, a standard normal unless the density is not finite there.
         reads_context: whether the network reads $w_n$; else it knows the datum by the slope alone.
         function_gradient: the iterates whose ELBOs train the function.
         model_gradient: the iterates whose ELBOs train the globals.
         through: whether gradients pass through the steps.
 
     Raises:
-        ArgumentError: no steps, or a network that is not one of rows.
+        ArgumentError: no steps, or a network that is not one of rows; at the fit, a network of
+            other sizes.
 
     References:
         Marino, Yue & Mandt, *Iterative amortized inference* (2018).
@@ -60,7 +70,7 @@ class Iterative(AbstractIterated):
     steps: int = eqx.field(static=True, default=5)
     encoding: AbstractEncoding = eqx.field(default_factory=LogSign)
     gate: AbstractGate = eqx.field(default_factory=Highway)
-    start: AbstractRowFunction | None = None
+    start: AbstractRowFunction | FromPrior | None = None
     reads_context: bool = eqx.field(static=True, default=True)
     function_gradient: AbstractStepWeights = eqx.field(default_factory=AllSteps)
     model_gradient: AbstractStepWeights = eqx.field(default_factory=LastStep)
@@ -69,7 +79,7 @@ class Iterative(AbstractIterated):
     def __check_init__(self) -> None:
         require_count("Iterative", "steps", self.steps)
         _require_function("network", self.network)
-        if self.start is not None:
+        if self.start is not None and not isinstance(self.start, FromPrior):
             _require_function("start", self.start)
         require_kind("Iterative encoding", self.encoding, AbstractEncoding, "amortis.LogSign()")
         require_kind("Iterative gate", self.gate, AbstractGate, "amortis.Highway()")
@@ -82,6 +92,18 @@ class Iterative(AbstractIterated):
     def closed_under_linear_maps(self) -> bool:
         return False
 
+    @property
+    def reads_errors(self) -> bool:
+        return self.encoding.reads_errors
+
+    @property
+    def starts_at_prior(self) -> bool:
+        return isinstance(self.start, FromPrior)
+
+    @property
+    def gradients(self) -> StepGradients:
+        return StepGradients(self.function_gradient, self.model_gradient, self.through)
+
     def arrange(self, inputs: Inputs) -> Parts:
         return self.network.arrange(inputs)
 
@@ -91,45 +113,75 @@ class Iterative(AbstractIterated):
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
         raw = shape.outputs
         read = shape.columns if self.reads_context else 0
-        columns = read + raw + self.encoding.columns(raw)
+        columns = read + raw + self.encoding.columns(raw, shape.errors)
         inside = FunctionShape(shape.rows, columns, self.gate.outputs(raw))
-        parameters = {"network": self.network.init(numerics.forked(key, 0), inside)}
-        if self.start is None:
+        try:
+            parameters = {"network": self.network.init(numerics.forked(key, 0), inside)}
+        except ArgumentError as error:
+            raise ArgumentError(
+                f"Iterative network does not fit: it reads {read} context columns, the {raw} raw "
+                f"parameters of the factor and {columns - read - raw} columns of "
+                f"{type(self.encoding).__name__}(...), and gives {inside.outputs} outputs to "
+                f"{type(self.gate).__name__}(); {error}"
+            ) from error
+        if not isinstance(self.start, AbstractRowFunction):
             return parameters
         begin = FunctionShape(shape.rows, shape.columns, raw)
         return parameters | {"start": self.start.init(numerics.forked(key, 1), begin)}
 
     def step_sizes(self, parameters: Parameters) -> Parameters:
         sizes = {"network": self.network.step_sizes(parameters["network"])}
-        if self.start is None:
+        if not isinstance(self.start, AbstractRowFunction):
             return sizes
         return sizes | {"start": self.start.step_sizes(parameters["start"])}
 
-    def iterates(
+    def climb(
         self,
         parameters: Parameters,
         context: Any,
         index: RowIndex | None,
         offset: Float[Array, " raw"],
-        elbos: RowElbos,
-    ) -> Float[Array, "iterates batch raw"]:
-        rows = context.shape[0]
-        begin = jnp.broadcast_to(offset, (rows, offset.shape[0]))
-        if self.start is not None:
+        problem: RowProblem,
+    ) -> Climb:
+        begin = first_iterate(offset, context.shape[0], self.start, problem)
+        if isinstance(self.start, AbstractRowFunction):
             begin = begin + self.start(parameters["start"], context, index)
         held = (lambda value: value) if self.through else jax.lax.stop_gradient
 
-        def step(raw: Array, _: None) -> tuple[Array, Array]:
+        def step(raw: Array, _: None) -> tuple[Array, Climb]:
             raw = held(raw)
-            read = [raw, self.encoding(held(bounded(elbos(raw)[1])))]
+            seen, cut = self._seen(raw, problem)
+            read = [raw, held(seen)]
             if self.reads_context:
                 read = [context, *read]
             said = self.network(parameters["network"], jnp.concatenate(read, axis=1), index)
+            _require_fitting(said, self.gate, raw.shape[1])
             moved = self.gate(raw, said, offset)
-            return moved, moved
+            return moved, Climb(moved, cut)
 
         after = jax.lax.scan(step, begin, None, length=self.steps)[1]
-        return after if self.start is None else jnp.concatenate([begin[None], after])
+        if not isinstance(self.start, AbstractRowFunction):
+            return after
+        return after._replace(raw=jnp.concatenate([begin[None], after.raw]))
+
+    def _seen(self, raw: Array, problem: RowProblem) -> tuple[Array, Array]:
+        """What the network reads beside context and iterate, and the rows whose slope was cut."""
+        slope, cut, errors = jnp.zeros_like(raw), jnp.zeros(raw.shape[0], bool), None
+        if self.encoding.reads_slopes:
+            slope, cut = bounded(*problem.elbos(raw))
+        if self.encoding.reads_errors:
+            errors = problem.errors(raw)
+        return self.encoding(slope, errors), cut
+
+
+def _require_fitting(said: Array, gate: AbstractGate, raw: int) -> None:
+    expected = gate.outputs(raw)
+    if said.ndim != 2 or said.shape[1] != expected:
+        raise ArgumentError(
+            f"Iterative network returned shape {said.shape} for a batch of rows; expected (rows, "
+            f"{expected}): {type(gate).__name__}() makes the {raw} raw parameters of a row's "
+            f"factor of {expected} outputs"
+        )
 
 
 def _require_function(role: str, given: AbstractRowFunction) -> None:

@@ -18,6 +18,7 @@ from amortis.model.parameter_sites import ParameterSite, parameter_values
 from amortis.model.path_density import by_unit
 from amortis.model.plates import Locals
 from amortis.model.rebinding import AbstractRebind
+from amortis.model.row_sites import error_columns, prior_moments, row_errors
 from amortis.model.simulate import (
     NewArguments,
     SimulatedUnit,
@@ -48,6 +49,7 @@ __all__ = [
     "SimulatedUnit",
     "Simulation",
     "by_unit",
+    "error_columns",
     "from_density",
     "from_numpyro",
     "given_data",
@@ -56,7 +58,9 @@ __all__ = [
     "outline",
     "parameter_values",
     "plan_simulation",
+    "prior_moments",
     "replicate",
     "require_observed",
+    "row_errors",
     "simulate_unit",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpyro
-from jaxtyping import Array
+from jaxtyping import Array, Float
 from numpyro.infer.util import log_density
 from numpyro.primitives import Messenger
 
@@ -61,6 +61,22 @@ class NumPyroDensity(AbstractDensity):
         """Log probability of each site, unreduced, in nats; to name the one that is not finite."""
         sites = self._run(theta, z, rows).sites
         return {name: self._log_prob(site, rows) for name, site in sites.items()}
+
+    def sites_at(self, theta: Sites, z: Sites, rows: Rows) -> dict[str, Any]:
+        """Every sample site of the run at these values: its name, distribution and value."""
+        return self._run(theta, z, rows).sites
+
+    def rows_first(self, values: Array, event_dim: int) -> Float[Array, "rows columns"]:
+        """The entries of a local site as a matrix with one row per row.
+
+        Args:
+            values: of the shape of the site's value, with as many more axes behind as `event_dim`
+                leaves out.
+            event_dim: number of axes of one event of the site.
+        """
+        axis = 0 if self.axis.dim is None else self.axis.dim - event_dim
+        first = jnp.moveaxis(values, axis, 0)
+        return first.reshape(first.shape[0], -1)
 
     def constrain(self, theta: Sites, z: Sites, rows: Rows) -> Values:
         run = self._run(theta, z, rows)

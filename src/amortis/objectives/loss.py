@@ -125,8 +125,8 @@ class NegativeElbo(eqx.Module):
 
         count = iterates.shape[0]
         fixed = jax.lax.stop_gradient(iterates)
-        of_function = of(inference.function_gradient.of(count), iterates, held)
-        of_model = of(inference.model_gradient.of(count), fixed, parameters["globals"])
+        of_function = of(inference.gradients.function.of(count), iterates, held)
+        of_model = of(inference.gradients.model.of(count), fixed, parameters["globals"])
         value = jax.lax.stop_gradient(at(fixed[-1], held))
         surrogate = of_function + of_model
         return value + surrogate - jax.lax.stop_gradient(surrogate)
@@ -155,4 +155,4 @@ class NegativeElbo(eqx.Module):
 
 def _trains_on_steps(guide: Guide) -> bool:
     """Whether gradients are those of several iterates, and not of what comes out alone."""
-    return isinstance(guide.inference, AbstractIterated) and not guide.inference.through
+    return isinstance(guide.inference, AbstractIterated) and not guide.inference.gradients.through

@@ -14,7 +14,12 @@ from amortis.report.elbo_series import elbo_panel
 from amortis.report.function_series import FunctionValues, function_values
 from amortis.report.markup import Markup, as_it_is, element, json_data, shown_name
 from amortis.report.page_checks import require_place, require_records
-from amortis.report.page_diagnosis import collapse_section, gap_section, k_hat_section
+from amortis.report.page_diagnosis import (
+    collapse_section,
+    gap_section,
+    k_hat_section,
+    steps_section,
+)
 from amortis.report.page_numbers import fit_table, numbers_section, settings_section, tiles
 from amortis.report.page_parts import figures, paragraph, section
 from amortis.report.page_script import SCRIPT
@@ -87,6 +92,7 @@ def report(
             ("elbo", "Fit", section("elbo", "The fit", elbo_figure)),
             ("function", "Function and optimum", function_section(values, function_note)),
             ("gap", "Gap", gap_section(fitted, diagnosis, sample) if measured else None),
+            ("steps", "Steps", steps_section(diagnosis) if measured else None),
             ("k-hat", "k-hat", k_hat_section(diagnosis, sample) if measured else None),
             ("collapse", "Latents", collapse_section(diagnosis) if measured else None),
             ("globals", "Globals", globals_section(fitted, fitted.moments())),

@@ -16,7 +16,8 @@ from amortis.report.diagnosis_series import (
 from amortis.report.markup import Child, Markup, as_it_is, named, shown_name
 from amortis.report.page_parts import figures, paragraph, section, table
 from amortis.report.row_sample import RowSample
-from amortis.report.ticks import number
+from amortis.report.step_series import steps_panel
+from amortis.report.ticks import number, with_error
 
 _MOST_DIMENSIONS = 100
 _TOUCHING = (
@@ -69,6 +70,32 @@ def _worst(diagnosis: Diagnosis) -> Markup:
         headings,
         rows,
         range(1, len(headings)),
+    )
+
+
+def steps_section(diagnosis: Diagnosis) -> Markup | None:
+    """The gap after fewer and after more steps, of functions that take steps."""
+    steps, panel = diagnosis.steps, steps_panel(diagnosis)
+    if steps is None:
+        return None
+    rows: list[list[Child]] = [
+        [f"{count:,}", *with_error(gap.mean, gap.se), "the fit's" if count == steps.own else ""]
+        for count, gap in zip(steps.counts, steps.gaps, strict=True)
+    ]
+    caption = "Mean gap of all rows after so many steps, to the optima of the fit's own number."
+    return section(
+        "steps",
+        "The gap against the number of steps",
+        paragraph(
+            "The function comes to a row's factor by steps along the slope of the row's own ELBO. "
+            "More steps can be taken than were trained with: see amortis.with_steps. "
+            f"{str(steps.cut)[0].upper()}{str(steps.cut)[1:]}."
+        ),
+        figures(
+            [] if panel is None else [panel],
+            "steps",
+            table(caption, ["steps", "gap (nats per row)", "s.e.", ""], rows, (0, 1, 2)),
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from amortis.report.matplotlib_import import new_figure
 from amortis.report.panel import Axis, Hue, Panel
 from amortis.report.plots import FilePath
 from amortis.report.row_sample import sample_rows
+from amortis.report.step_series import steps_panel
 from amortis.report.ticks import linear_ticks, log_ticks
 
 _COLORS = {
@@ -59,6 +60,22 @@ def plot_k_hat(diagnosis: Diagnosis, path: FilePath) -> None:
     panel = k_hat_panel(diagnosis, diagnosis_sample(diagnosis))
     panels = () if panel is None else (panel,)
     _plot(panels, path, "k-hats of rows", "rows that touch each other have none")
+
+
+def plot_steps(diagnosis: Diagnosis, path: FilePath) -> None:
+    """Plot the gap per row, in nats, against the number of steps that the function takes.
+
+    Args:
+        diagnosis: of a fit with `Iterative(…)` or `GradientAscent(…)`.
+        path: the PNG file.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+        ArgumentError: the function takes no steps, or the file cannot be written.
+    """
+    panel = steps_panel(diagnosis)
+    panels = () if panel is None else (panel,)
+    _plot(panels, path, "gaps against steps", "fit with amortis.Iterative()")
 
 
 def plot_function(fitted: Fit, path: FilePath, diagnosis: Diagnosis | None = None) -> None:
