@@ -92,7 +92,9 @@ from amortis.inference_functions import (
 )
 from amortis.model import LatentModel, Locals, from_density, from_numpyro
 from amortis.objectives import (
+    AnnealedKL,
     ClosedFormEntropy,
+    FreeBits,
     ImportanceWeighted,
     Renyi,
     SemiAmortized,
@@ -119,6 +121,7 @@ __all__ = [
     "AllSteps",
     "AmortisError",
     "AnnealedImportanceSampling",
+    "AnnealedKL",
     "ArchiveError",
     "ArgumentError",
     "AutoAmortizedNormal",
@@ -144,6 +147,7 @@ __all__ = [
     "Fit",
     "FixedDraws",
     "Flow",
+    "FreeBits",
     "FreshDraws",
     "FullRank",
     "GradientAscent",

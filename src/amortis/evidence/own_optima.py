@@ -13,6 +13,7 @@ from amortis._types import RandomKey
 from amortis.evidence.held import Held, frames, no_globals
 from amortis.evidence.row_ascent import RowAscent
 from amortis.evidence.row_draws import blocks_of_rows, log_weights
+from amortis.evidence.row_modes import at_modes
 from amortis.families import (
     AbstractFamily,
     DiagonalNormal,
@@ -33,8 +34,9 @@ def own_optima(
     """The rows with factors of their own, the best of each family.
 
     By Newton's steps on a rule that stays where a row has few raw parameters, else by `search`.
-    That begins with full covariances from the encoder's factors: what they find is the frame in
-    which means of other families are moved, and where those start. A row of the encoder's own
+    That begins with full covariances, from the encoder's factor or Laplace's approximation, which
+    is better: what they find is the frame in which means of other families are moved, and where
+    those start. A row of the encoder's own
     family whose ELBO is not better then, on draws that are used for nothing else, keeps its factor.
 
     Args:
@@ -49,7 +51,8 @@ def own_optima(
     for family in families:
         _require_reachable(family, encoder.family)
     keys = jax.random.split(key, 3)
-    scout = _at_optimum(in_family(encoder, FullRank()), None, search, keys[0])
+    begun = _better(in_family(encoder, FullRank()), at_modes(encoder), keys[2])
+    scout = _at_optimum(begun, None, search, keys[0])
     found: list[Held] = []
     for family in families:
         if isinstance(family, FullRank):
