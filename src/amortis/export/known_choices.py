@@ -51,7 +51,14 @@ from amortis.inference_functions import (
     Table,
     Windowed,
 )
-from amortis.objectives import AbstractObjective, ImportanceWeighted, Renyi, SemiAmortized
+from amortis.objectives import (
+    AbstractObjective,
+    AnnealedKL,
+    FreeBits,
+    ImportanceWeighted,
+    Renyi,
+    SemiAmortized,
+)
 
 FAMILIES: Mapping[str, type[AbstractFamily]] = {
     known.__name__: known
@@ -87,7 +94,8 @@ ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
 }
 
 OBJECTIVES: Mapping[str, type[AbstractObjective]] = {
-    known.__name__: known for known in (SemiAmortized, ImportanceWeighted, Renyi)
+    known.__name__: known
+    for known in (SemiAmortized, ImportanceWeighted, Renyi, AnnealedKL, FreeBits)
 }
 
 ENCODINGS: Mapping[str, type[AbstractEncoding]] = {

@@ -11,6 +11,7 @@ from amortis._types import Parameters, RandomKey
 from amortis.fitting.record import Fit
 from amortis.fitting.scouts import scouted
 from amortis.fitting.stages import Loss, Search
+from amortis.objectives import AbstractObjective, AnnealedKL, NegativeElbo
 from amortis.optimise import FixedDraws, Status, minimise, minimise_in_turn
 
 _LOG_SDS = (0.0, -2.0, -4.0, -6.0)
@@ -19,11 +20,17 @@ _LOG_SDS = (0.0, -2.0, -4.0, -6.0)
 Not the first where there are more globals than units, as of deep decoders: codes as wide as the
 prior drown in what random weights make of them, and a fit stays for long where none is used."""
 
-_SCOUTS = 2**20 + 4
-"""What a key is for, beside those of restarts and in `fit`."""
+_SCOUTS, _WARM = 2**20 + 4, 2**20 + 5
+"""What keys are for, beside those of restarts and in `fit`."""
 
 
-def first_stage(loss: Loss, search: Search, key: RandomKey, restarts: int) -> Fit:
+def first_stage(
+    loss: Loss,
+    search: Search,
+    key: RandomKey,
+    restarts: int,
+    objective: AbstractObjective | None = None,
+) -> Fit:
     """Search from the widest local factors, of those tried, with a finite objective there.
 
     Without locals it begins where the best of several short searches has led; see `scouted`.
@@ -33,6 +40,7 @@ def first_stage(loss: Loss, search: Search, key: RandomKey, restarts: int) -> Fi
         search: how.
         key: random key of the starts.
         restarts: number of starts, of which the best result is kept.
+        objective: what the loss is of; an `AnnealedKL` first leads the starts to it.
 
     Returns:
         The fit.
@@ -53,7 +61,11 @@ def first_stage(loss: Loss, search: Search, key: RandomKey, restarts: int) -> Fi
     for log_sd in _LOG_SDS[1:] if many else _LOG_SDS:
         narrowed = loss.starting_at(log_sd)
         run = minimise_in_turn if isinstance(search.method, FixedDraws) else minimise
-        outcome = run(search.method, narrowed, starts, key=search.key, monitor=search.monitor)
+        begun = starts
+        if isinstance(objective, AnnealedKL) and isinstance(narrowed, NegativeElbo):
+            warm = numerics.forked(key, _WARM)
+            begun = objective.warmed(search.method, narrowed, starts, warm)
+        outcome = run(search.method, narrowed, begun, key=search.key, monitor=search.monitor)
         if outcome.status is not Status.DIVERGED or np.isfinite(outcome.history.objective[0]):
             return Fit(model, narrowed.guide, outcome.parameters, outcome.status, outcome.history)
     raise NonFiniteDensityError(

@@ -81,7 +81,8 @@ def fit(
         optimiser: by default `FixedDraws()` or `FreshDraws()`; also `ConstantRate(…)`.
         gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
         objective: `SemiAmortized(...)` trains the function to be a good start for steps of each
-            row's own; `ImportanceWeighted(…)` and `Renyi(…)` are other bounds; by default the ELBO.
+            row's own; `ImportanceWeighted(…)` and `Renyi(…)` are other bounds; `AnnealedKL(…)` and
+            `FreeBits(…)` keep latents from collapse; by default the ELBO.
         restarts: starts, of which the best is kept; fresh draws run them together.
         tolerance: amortization gap, in nats per datum, down to which the inference function is
             grown, as told in `capacity`; where units touch each other it ends in `refine`.
@@ -139,7 +140,7 @@ def _composed(
     make_loss = NegativeElbo if objective is None else objective.loss
     search = Search(method, numerics.forked(key, _NOISE), given.monitor)
     loss = make_loss(model, guide if first_guide is None else first_guide, gradient)
-    fitted = first_stage(loss, search, key, restarts)
+    fitted = first_stage(loss, search, key, restarts, objective)
     if first_guide is not None:
         method, gradient = _method_for(model, inference, families[0], given, objective)
         search = dataclasses.replace(search, method=method)

@@ -228,7 +228,8 @@ class Fit(eqx.Module):
     @property
     def maximises_elbo(self) -> bool:
         """Whether q is where the ELBO is largest, or was to be."""
-        return self.objective is None and not np.isnan(self.history.objective[-1])
+        of_elbo = self.objective is None or self.objective.ends_at_elbo
+        return of_elbo and not np.isnan(self.history.objective[-1])
 
     @property
     def fixed_draws(self) -> int:
@@ -259,7 +260,7 @@ def _require_optimum(fitted: Fit) -> None:
         came = "q of the globals comes from other data"
     elif fitted.status not in (Status.CONVERGED, Status.STALLED):
         came = f"the fit ended with {fitted.status.name}"
-    elif fitted.objective is not None:
+    elif fitted.objective is not None and not fitted.objective.ends_at_elbo:
         came = f"the fit maximised {type(fitted.objective).__name__}(…)"
     elif not fitted.maximises_elbo:
         came = "q was found in another way than by maximising the ELBO"

@@ -29,7 +29,7 @@ from amortis.fitting.linear_response import row_responses
 from amortis.fitting.mixture_start import mixture_at_modes
 from amortis.fitting.record import Fit
 from amortis.guide import Guide
-from amortis.objectives import NegativeElbo, RenyiLoss, SemiAmortizedElbo
+from amortis.objectives import FreeBitsLoss, NegativeElbo, RenyiLoss, SemiAmortizedElbo
 from amortis.optimise import AbstractMethod, FixedDraws, Monitor, Status, minimise, minimise_in_turn
 
 _MODES = 2**20
@@ -42,7 +42,7 @@ _COMPARED, _WILD = 512, 3.0
 """Draws on which a second stage is compared with its start, and how much more its log weights may
 vary."""
 
-Loss = NegativeElbo | SemiAmortizedElbo | RenyiLoss
+Loss = NegativeElbo | SemiAmortizedElbo | RenyiLoss | FreeBitsLoss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +173,7 @@ def along_ridges(first: Fit, loss: Loss, search: Search) -> Fit:
 
 
 def _with_guide(loss: Loss, guide: Guide) -> Loss:
-    if isinstance(loss, SemiAmortizedElbo | RenyiLoss):
+    if isinstance(loss, SemiAmortizedElbo | RenyiLoss | FreeBitsLoss):
         return dataclasses.replace(loss, elbo=dataclasses.replace(loss.elbo, guide=guide))
     return dataclasses.replace(loss, guide=guide)
 

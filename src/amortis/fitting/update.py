@@ -216,7 +216,7 @@ class InheritedDensity(AbstractDensity):
         value = self.prior.layout.join(theta)
         # The factor's density is that of unconstrained values, which has the determinant in it.
         log_q = self.prior.family.log_density(self.prior.raw, value)
-        return LogTerms(log_q - terms.log_det, terms.log_det, terms.local)
+        return LogTerms(log_q - terms.log_det, terms.log_det, terms.local, terms.local_priors)
 
     def constrain(self, theta: Sites, z: Sites, rows: Rows) -> Values:
         return self.inner.constrain(theta, z, rows)

@@ -49,9 +49,13 @@ class GroupedDensity(AbstractDensity):
         log_probs, log_dets = self.terms.parts(latents, arrays, elementwise=True)
         prior, log_det = jnp.zeros(()), jnp.zeros(())
         local = jnp.zeros(units.shape[0])
+        local_priors = {name: jnp.zeros(units.shape[0]) for name in z}
         for name, value in log_probs.items():
             if name in self.unit_sites:
-                local += _by_entry(value, self.unit_sites[name])[units]
+                by_unit = _by_entry(value, self.unit_sites[name])[units]
+                local += by_unit
+                if name in z:
+                    local_priors[name] += by_unit
             elif name in self.member_sites:
                 by_row = _by_entry(value, self.member_sites[name])
                 local += group_sums(by_row, rows["entries"], units.shape[0])
@@ -59,10 +63,12 @@ class GroupedDensity(AbstractDensity):
                 prior += jnp.sum(value)
         for name, value in log_dets.items():
             if name in self.axis.sites:
-                local += _by_entry(value, self.axis.sites[name])[units]
+                by_unit = _by_entry(value, self.axis.sites[name])[units]
+                local += by_unit
+                local_priors[name] += by_unit
             else:
                 log_det += jnp.sum(value)
-        return LogTerms(prior, log_det, local)
+        return LogTerms(prior, log_det, local, local_priors)
 
     def log_probs(self, theta: Sites, z: Sites, rows: Rows) -> dict[str, Array]:
         """Log probability of each site, unreduced, in nats."""

@@ -25,11 +25,14 @@ class LogTerms(eqx.Module):
         log_det: $\log|\det \partial\theta/\partial u|$ of the globals' bijection to their supports.
         local: for each row, $\log p(z_n\mid\theta) + \log p(x_n\mid z_n,\theta)$ with the log
             determinant of $z_n$'s bijection, shape (rows,).
+        local_priors: of `local`, the part $\log p(z_n\mid\theta)$ with that log determinant, by
+            local site, each of shape (rows,); None where the model does not tell it apart.
     """
 
     prior: Scalar
     log_det: Scalar
     local: Float[Array, " rows"]
+    local_priors: Mapping[str, Float[Array, " rows"]] | None = None
 
 
 class AbstractDensity(eqx.Module):

@@ -46,16 +46,19 @@ class NumPyroDensity(AbstractDensity):
     def log_terms(self, theta: Sites, z: Sites, rows: Rows) -> LogTerms:
         run = self._run(theta, z, rows)
         prior, log_det, local = jnp.zeros(()), jnp.zeros(()), None
+        local_priors: dict[str, Array] = {}
         for name, site in run.sites.items():
             if name in self.local_sites:
                 value = self._by_row(self._log_prob(site, rows))
                 value += self._by_row(run.log_dets[name]) if name in run.log_dets else 0.0
                 local = value if local is None else local + value
+                if name in z:
+                    local_priors[name] = value
             else:
                 prior += jnp.sum(self._log_prob(site, rows))
                 log_det += jnp.sum(run.log_dets[name]) if name in run.log_dets else 0.0
         assert local is not None  # the row axis was found on one of the local sites
-        return LogTerms(prior, log_det, local)
+        return LogTerms(prior, log_det, local, local_priors)
 
     def site_log_probs(self, theta: Sites, z: Sites, rows: Rows) -> dict[str, Array]:
         """Log probability of each site, unreduced, in nats; to name the one that is not finite."""

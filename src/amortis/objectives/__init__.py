@@ -3,8 +3,10 @@
 Brings a model and a guide together; hands optimisers a loss that knows how to make its own noise.
 """
 
+from amortis.objectives.annealed_kl import AnnealedKL
 from amortis.objectives.elbo import elbo_draws
 from amortis.objectives.fixed_noise import coupled_draws, first_draws, fixed_noise
+from amortis.objectives.free_bits import FreeBits, FreeBitsLoss
 from amortis.objectives.gradients import AbstractGradient, ClosedFormEntropy, StickTheLanding
 from amortis.objectives.held_globals import HeldGlobals
 from amortis.objectives.interface import AbstractObjective
@@ -16,7 +18,10 @@ from amortis.objectives.semi_amortized import SemiAmortized, SemiAmortizedElbo
 __all__ = [
     "AbstractGradient",
     "AbstractObjective",
+    "AnnealedKL",
     "ClosedFormEntropy",
+    "FreeBits",
+    "FreeBitsLoss",
     "HeldGlobals",
     "ImportanceWeighted",
     "NegativeElbo",

@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amortis._types import Parameters, RowIndex
+from amortis._types import Parameters, RowIndex, Scalar
 from amortis.families import component_draws, components_of
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
 from amortis.numerics import tree_sum
 from amortis.objectives.gradients import AbstractGradient, Drawn
+from amortis.objectives.local_priors import local_priors
 
 
 def elbo_draws(
@@ -20,6 +21,7 @@ def elbo_draws(
     noise: Noise,
     index: RowIndex | None,
     raw: Float[Array, "batch raw"] | None = None,
+    kl_weight: Scalar | None = None,
 ) -> Float[Array, " draws"]:
     r"""One unbiased estimate of the ELBO per draw, in nats, total.
 
@@ -34,6 +36,8 @@ def elbo_draws(
         noise: noise with a leading axis of draws.
         index: positions of the batch's rows; None for all rows.
         raw: the rows' raw parameters, where they are known; only the globals' are read then.
+        kl_weight: of the divergence of the locals from their prior, where it is not one; of a model
+            that tells that prior apart.
 
     Returns:
         The estimates, shape (draws,). Their mean estimates the ELBO; the prior of globals with
@@ -60,8 +64,10 @@ def elbo_draws(
         terms = model.log_terms(theta, z, rows)
         global_entropy, local_entropy = gradient.entropy(guide, parameters, raw, drawn, theta, z)
         log_det = terms.log_det if family.is_density else 0.0
-        return (
-            terms.prior + log_det + global_entropy + weight * tree_sum(terms.local + local_entropy)
-        )
+        by_row = terms.local + local_entropy
+        if kl_weight is not None:
+            less = sum(local_priors(terms).values(), local_entropy)  # minus the divergence
+            by_row = by_row - (1.0 - kl_weight) * less
+        return terms.prior + log_det + global_entropy + weight * tree_sum(by_row)
 
     return jax.vmap(one)(noise)

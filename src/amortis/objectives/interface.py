@@ -23,6 +23,11 @@ class AbstractObjective(eqx.Module):
     def draws_stay(self) -> bool:
         """Whether it can be maximised on draws that stay."""
 
+    @property
+    @abstractmethod
+    def ends_at_elbo(self) -> bool:
+        """Whether what is maximised in the end is the ELBO itself."""
+
     @abstractmethod
     def loss(self, model: LatentModel, guide: Guide, gradient: AbstractGradient) -> Any:
         """The loss of a model and a guide, which satisfies the optimisers' protocol.

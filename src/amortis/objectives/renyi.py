@@ -69,6 +69,10 @@ class Renyi(AbstractObjective):
     def draws_stay(self) -> bool:
         return False
 
+    @property
+    def ends_at_elbo(self) -> bool:
+        return False
+
     def loss(self, model: LatentModel, guide: Guide, gradient: AbstractGradient) -> "RenyiLoss":
         return _loss(model, guide, gradient, self.alpha, self.draws)
 
@@ -94,6 +98,10 @@ class ImportanceWeighted(AbstractObjective):
 
     @property
     def draws_stay(self) -> bool:
+        return False
+
+    @property
+    def ends_at_elbo(self) -> bool:
         return False
 
     def loss(self, model: LatentModel, guide: Guide, gradient: AbstractGradient) -> "RenyiLoss":

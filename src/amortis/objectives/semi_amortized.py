@@ -55,6 +55,10 @@ class SemiAmortized(AbstractObjective):
     def draws_stay(self) -> bool:
         return True
 
+    @property
+    def ends_at_elbo(self) -> bool:
+        return False
+
     def loss(
         self, model: LatentModel, guide: Guide, gradient: AbstractGradient
     ) -> "SemiAmortizedElbo":

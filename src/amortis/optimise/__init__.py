@@ -14,6 +14,7 @@ from amortis.optimise.pathfinder import PATHS, Paths, pathfinder, random_starts,
 from amortis.optimise.restarts import apart
 from amortis.optimise.status import Status
 from amortis.optimise.stopping import Plateau
+from amortis.optimise.warm_up import warmed_up
 
 __all__ = [
     "PATHS",
@@ -39,4 +40,5 @@ __all__ = [
     "pathfinder",
     "random_starts",
     "resampled",
+    "warmed_up",
 ]
