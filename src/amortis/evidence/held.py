@@ -150,7 +150,7 @@ def held(fitted: Fit, rows: RowsAsked | None) -> Held:
         )
     index = _rows_of(rows, model.size)
     raw = raw_of(guide, fitted.variational, jnp.asarray(index))
-    noise = jnp.zeros(guide.theta.dimension, raw.dtype)
+    noise = jnp.zeros(guide.noise_size, raw.dtype)
     theta = guide.global_family.sample(fitted.variational["globals"], noise)
     given = guide.given(fitted.variational, raw, theta)
     known = dict(guide.theta.split(theta))

@@ -12,7 +12,7 @@ from amortis._errors import ArgumentError
 from amortis._require import require_count, require_kind, require_positive
 from amortis._types import Parameters, RandomKey, RowIndex
 from amortis.inference_functions.context import Parts
-from amortis.inference_functions.interface import FunctionShape
+from amortis.inference_functions.interface import AbstractRowFunction, FunctionShape
 from amortis.inference_functions.iterated import (
     AbstractIterated,
     Climb,
@@ -20,9 +20,11 @@ from amortis.inference_functions.iterated import (
     RowProblem,
     StepGradients,
     bounded,
+    require_pairs,
+    require_row_function,
 )
 from amortis.inference_functions.starts import FromPrior, first_iterate
-from amortis.inference_functions.step_weights import LastStep
+from amortis.inference_functions.step_weights import FirstStep, LastStep
 from amortis.model import Inputs
 from amortis.optimise import lbfgs_init, lbfgs_step
 
@@ -178,25 +180,33 @@ class GradientAscent(AbstractIterated):
         rule: `MomentumSteps(…)`, which without decay is plain gradient ascent, `AdamSteps(…)` or
             `LBFGSSteps()`.
         steps: number of steps, at least one.
-        start: `FromPrior()`, or None for the factor that the guide starts at.
+        start: `FromPrior()`, or None for the factor that the guide starts at; or a function of
+            rows such as `MLP()`, which learns to give good starts: semi-amortized inference.
+        through: whether gradients pass through the steps, so that such a function is trained by
+            what the steps make of its starts; else by the ELBOs of the starts themselves.
+        draws: points of the rule over which the ELBOs that are climbed are expectations.
 
     Raises:
-        ArgumentError: no steps.
+        ArgumentError: no steps, or a start that is not a function of rows.
 
     References:
         Neal & Hinton, *A view of the EM algorithm that justifies incremental, sparse, and other
-        variants* (1998).
+        variants* (1998); Kim, Wiseman, Miller, Sontag & Rush, *Semi-Amortized Variational
+        Autoencoders* (2018).
     """
 
     rule: AbstractAscentRule = eqx.field(default_factory=AdamSteps)
     steps: int = eqx.field(static=True, default=50)
-    start: FromPrior | None = None
+    start: AbstractRowFunction | FromPrior | None = None
+    through: bool = eqx.field(static=True, default=False)
+    draws: int = eqx.field(static=True, default=32)
 
     def __check_init__(self) -> None:
         require_kind("GradientAscent rule", self.rule, AbstractAscentRule, "amortis.AdamSteps()")
         require_count("GradientAscent", "steps", self.steps)
-        if self.start is not None:
-            require_kind("GradientAscent start", self.start, FromPrior, "amortis.FromPrior()")
+        require_pairs("GradientAscent", self.draws)
+        if self.start is not None and not isinstance(self.start, FromPrior):
+            require_row_function("GradientAscent start", self.start)
 
     @property
     def owns_rows(self) -> bool:
@@ -216,16 +226,25 @@ class GradientAscent(AbstractIterated):
 
     @property
     def gradients(self) -> StepGradients:
-        return StepGradients(LastStep(), LastStep(), through=False)
+        learned = isinstance(self.start, AbstractRowFunction)
+        return StepGradients(FirstStep() if learned else LastStep(), LastStep(), self.through)
 
     def arrange(self, inputs: Inputs) -> Parts:
+        if isinstance(self.start, AbstractRowFunction):
+            return self.start.arrange(inputs)
         return Parts(inputs.rows[:, :0])
 
     def context(self, parts: Parts) -> Float[Array, "rows columns"]:
         return parts.rows
 
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
-        del key, shape
+        if isinstance(self.start, AbstractRowFunction):
+            return {"start": self.start.init(key, shape)}
+        return {}
+
+    def step_sizes(self, parameters: Parameters) -> Parameters:
+        if isinstance(self.start, AbstractRowFunction):
+            return {"start": self.start.step_sizes(parameters["start"])}
         return {}
 
     def climb(
@@ -237,4 +256,9 @@ class GradientAscent(AbstractIterated):
         problem: RowProblem,
     ) -> Climb:
         begin = first_iterate(offset, context.shape[0], self.start, problem)
-        return self.rule.climb(begin, problem.elbos, self.steps)
+        if not isinstance(self.start, AbstractRowFunction):
+            return self.rule.climb(begin, problem.elbos, self.steps)
+        begin = begin + self.start(parameters["start"], context, index)
+        held = begin if self.through else jax.lax.stop_gradient(begin)
+        climbed = self.rule.climb(held, problem.elbos, self.steps)
+        return climbed._replace(raw=jnp.concatenate([begin[None], climbed.raw]))

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from amortis._errors import ArgumentError
+from amortis._require import require_count, require_kind
 from amortis._types import Parameters, RowIndex
-from amortis.inference_functions.interface import AbstractInferenceFunction
+from amortis.inference_functions.interface import AbstractInferenceFunction, AbstractRowFunction
 from amortis.inference_functions.step_weights import AbstractStepWeights
 
 RowElbos = Callable[
@@ -73,9 +74,11 @@ class AbstractIterated(AbstractInferenceFunction):
 
     Attributes:
         steps: T.
+        draws: points of the rule over which the ELBOs that are climbed are expectations.
     """
 
     steps: eqx.AbstractVar[int]
+    draws: eqx.AbstractVar[int]
 
     @property
     @abstractmethod
@@ -144,3 +147,31 @@ def bounded(
     largest = jnp.max(jnp.abs(slope), axis=1, keepdims=True, initial=0.0)
     cut = ~finite | (largest > LONGEST)
     return slope * jnp.minimum(1.0, LONGEST / jnp.maximum(largest, 1e-30)), cut[:, 0]
+
+
+def require_row_function(role: str, given: AbstractRowFunction) -> None:
+    """Refuse what is not one function for all rows.
+
+    Raises:
+        ArgumentError: it is none, or has parameters of every row's own.
+    """
+    require_kind(role, given, AbstractRowFunction, "amortis.MLP()")
+    if given.owns_rows:
+        raise ArgumentError(
+            f"{role} is {type(given).__name__}(), which gives every row parameters of its own; "
+            f"expected a function of rows, such as amortis.MLP()"
+        )
+
+
+def require_pairs(what: str, draws: int) -> None:
+    """Refuse numbers of draws that are not made of pairs.
+
+    Raises:
+        ArgumentError: an odd number, or none.
+    """
+    require_count(what, "draws", draws)
+    if draws % 2:
+        raise ArgumentError(
+            f"{what} draws is {draws}; expected an even number, since draws come in pairs that "
+            f"mirror each other: ask for {draws + 1}"
+        )

@@ -21,6 +21,8 @@ from amortis.inference_functions.iterated import (
     RowProblem,
     StepGradients,
     bounded,
+    require_pairs,
+    require_row_function,
 )
 from amortis.inference_functions.mlp import MLP
 from amortis.inference_functions.starts import FromPrior, first_iterate
@@ -57,6 +59,8 @@ class Iterative(AbstractIterated):
         function_gradient: the iterates whose ELBOs train the function.
         model_gradient: the iterates whose ELBOs train the globals.
         through: whether gradients pass through the steps.
+        draws: points of the rule over which the ELBOs that are climbed are expectations. What a
+            step costs is in proportion; large decoders are well served by two.
 
     Raises:
         ArgumentError: no steps, or a network that is not one of rows; at the fit, a network of
@@ -75,12 +79,14 @@ class Iterative(AbstractIterated):
     function_gradient: AbstractStepWeights = eqx.field(default_factory=AllSteps)
     model_gradient: AbstractStepWeights = eqx.field(default_factory=LastStep)
     through: bool = eqx.field(static=True, default=False)
+    draws: int = eqx.field(static=True, default=32)
 
     def __check_init__(self) -> None:
         require_count("Iterative", "steps", self.steps)
-        _require_function("network", self.network)
+        require_pairs("Iterative", self.draws)
+        require_row_function("Iterative network", self.network)
         if self.start is not None and not isinstance(self.start, FromPrior):
-            _require_function("start", self.start)
+            require_row_function("Iterative start", self.start)
         require_kind("Iterative encoding", self.encoding, AbstractEncoding, "amortis.LogSign()")
         require_kind("Iterative gate", self.gate, AbstractGate, "amortis.Highway()")
 
@@ -181,13 +187,4 @@ def _require_fitting(said: Array, gate: AbstractGate, raw: int) -> None:
             f"Iterative network returned shape {said.shape} for a batch of rows; expected (rows, "
             f"{expected}): {type(gate).__name__}() makes the {raw} raw parameters of a row's "
             f"factor of {expected} outputs"
-        )
-
-
-def _require_function(role: str, given: AbstractRowFunction) -> None:
-    require_kind(f"Iterative {role}", given, AbstractRowFunction, "amortis.MLP()")
-    if given.owns_rows:
-        raise ArgumentError(
-            f"Iterative {role} is {type(given).__name__}(), which gives every row parameters of "
-            f"its own; expected a function of rows, such as amortis.MLP()"
         )

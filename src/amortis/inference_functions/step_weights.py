@@ -22,6 +22,15 @@ class AllSteps(AbstractStepWeights):
         return np.full(steps, 1.0 / steps)
 
 
+class FirstStep(AbstractStepWeights):
+    """The first iterate alone: what a function gives for a start."""
+
+    def of(self, steps: int) -> Float[np.ndarray, " steps"]:
+        weights = np.zeros(steps)
+        weights[0] = 1.0
+        return weights
+
+
 class LastStep(AbstractStepWeights):
     """The last iterate alone."""
 

@@ -37,7 +37,7 @@ def require_local_priors(objective: str, model: LatentModel, guide: Guide) -> No
             f"z); expected a model by rows or groups made by from_numpyro: leave the objective out"
         )
     inference = guide.inference
-    if isinstance(inference, AbstractIterated) and not inference.through:
+    if isinstance(inference, AbstractIterated) and not inference.gradients.through:
         raise ArgumentError(
             f"objective is {objective}, but {type(inference).__name__}(...) is trained on its own "
             f"steps; expected another inference function: leave the objective out"

@@ -65,7 +65,7 @@ class RowElbos(AbstractRowProblems):
             parameters: of the guide; only the globals' are read.
             index: positions of the rows in the data, or None for all.
         """
-        vector = guide.global_family.sample(parameters["globals"], jnp.zeros(guide.theta.dimension))
+        vector = guide.global_family.sample(parameters["globals"], jnp.zeros(guide.noise_size))
         means, sds = prior_moments(self.model, guide.theta.split(vector), self._rows(index))
         return jnp.concatenate([guide.z.join(means), jnp.log(guide.z.join(sds))], axis=1)
 
@@ -130,7 +130,7 @@ def with_row_elbos(guide: Guide, model: LatentModel) -> Guide:
         shape = dataclasses.replace(shape, errors=error_columns(model))
     if guide.inference.starts_at_prior:
         _require_prior(guide, model)
-    return dataclasses.replace(guide, row_elbos=RowElbos(model), shape=shape)
+    return dataclasses.replace(guide, row_elbos=RowElbos(model, guide.inference.draws), shape=shape)
 
 
 def _require_prior(guide: Guide, model: LatentModel) -> None:
@@ -146,4 +146,4 @@ def _require_prior(guide: Guide, model: LatentModel) -> None:
 
 def _middle(guide: Guide) -> Noise:
     """One draw at the middle of all factors."""
-    return Noise(jnp.zeros(guide.theta.dimension), jnp.zeros((1, guide.z.dimension)), jnp.ones(()))
+    return Noise(jnp.zeros(guide.noise_size), jnp.zeros((1, guide.z.dimension)), jnp.ones(()))
