@@ -25,7 +25,6 @@ from amortis.experiments.gaussian_vi.problems import (
 )
 from amortis.experiments.gaussian_vi.schedules import Schedule, marks
 from amortis.experiments.gaussian_vi.shapes import shapes, student
-from amortis.experiments.gaussian_vi.sheet import plain
 from amortis.experiments.gaussian_vi.stochastic import (
     SHORT,
     StochasticRow,
@@ -33,6 +32,7 @@ from amortis.experiments.gaussian_vi.stochastic import (
     run_stochastic,
 )
 from amortis.experiments.gaussian_vi.symmetry import LIBRARY, SymmetrySize, run_symmetry
+from amortis.experiments.sheet import plain
 
 SHAPES = {shape.name: shape for shape in shapes()}
 

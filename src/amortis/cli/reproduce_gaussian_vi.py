@@ -22,12 +22,12 @@ from amortis.experiments.gaussian_vi import (
 )
 from amortis.experiments.gaussian_vi.gaussian_target import SHORT as SHORT_TARGET
 from amortis.experiments.gaussian_vi.gaussian_target import TargetSize
-from amortis.experiments.gaussian_vi.sheet import Sheet
 from amortis.experiments.gaussian_vi.stochastic import SHORT as SHORT_STOCHASTIC
 from amortis.experiments.gaussian_vi.stochastic import StochasticSize
 from amortis.experiments.gaussian_vi.symmetry import SHORT as SHORT_SYMMETRY
 from amortis.experiments.gaussian_vi.symmetry import SymmetrySize
 from amortis.experiments.reproduction import require_pictures
+from amortis.experiments.sheet import Sheet
 from amortis.report import text_table
 
 Run = Callable[[bool, RandomKey], Sheet]

@@ -5,9 +5,9 @@ May enter: targets whose moments or optima are known in closed form or by quadra
 
 from amortis.experiments.gaussian_vi.gaussian_target import TargetSize, run_gaussian_target
 from amortis.experiments.gaussian_vi.pages import stochastic_sheet, symmetry_sheet, target_sheet
-from amortis.experiments.gaussian_vi.sheet import write_sheet
 from amortis.experiments.gaussian_vi.stochastic import StochasticSize, run_stochastic
 from amortis.experiments.gaussian_vi.symmetry import SymmetrySize, run_symmetry
+from amortis.experiments.sheet import write_sheet
 
 __all__ = [
     "StochasticSize",

@@ -5,11 +5,11 @@ import math
 from amortis.experiments.gaussian_vi.gaussian_target import BAR, JUDGED, TargetResult, rows_of
 from amortis.experiments.gaussian_vi.gaussian_target_figure import target_figure
 from amortis.experiments.gaussian_vi.location_fit import BASES
-from amortis.experiments.gaussian_vi.sheet import Sheet, Table, known
 from amortis.experiments.gaussian_vi.stochastic import NEAR, StochasticResult, StochasticRow
 from amortis.experiments.gaussian_vi.stochastic_figure import stochastic_figure
 from amortis.experiments.gaussian_vi.symmetry import LIBRARY, SymmetryResult, SymmetryRow
 from amortis.experiments.gaussian_vi.symmetry_figure import errors_figure, fits_figure
+from amortis.experiments.sheet import Sheet, Table, known
 from amortis.report import Column
 
 _TARGET = r"""Randomly rotated Gaussian posteriors with precision $\Lambda$, whose eigenvalues are

@@ -1,0 +1,17 @@
+"""Learning to infer on images: the experiments of Marino, Yue & Mandt (2018), at two cores' size.
+
+May enter: binarised images, and fits of one decoder by one inference function after the other.
+"""
+
+from amortis.experiments.iterative.run import IterativeResult, run_iterative
+from amortis.experiments.iterative.sheet import iterative_sheet
+from amortis.experiments.iterative.sizes import FULL, SHORT, IterativeSize
+
+__all__ = [
+    "FULL",
+    "SHORT",
+    "IterativeResult",
+    "IterativeSize",
+    "iterative_sheet",
+    "run_iterative",
+]

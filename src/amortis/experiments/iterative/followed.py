@@ -1,0 +1,87 @@
+"""ELBOs of held-out images from step to step, all on one decoder."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+import amortis
+from amortis.experiments.iterative.sizes import IterativeSize
+
+_POINTS = 128
+"""Of the rule over which ELBOs are taken from step to step; all curves share it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StepCurve:
+    """One way up.
+
+    Attributes:
+        name: of the way.
+        elbos: mean ELBO after each step, from the start on, nats per image.
+    """
+
+    name: str
+    elbos: tuple[float, ...]
+
+    def reaches(self, level: float) -> int | None:
+        """The first step with at least this ELBO."""
+        over = np.flatnonzero(np.asarray(self.elbos) >= level)
+        return int(over[0]) if over.size else None
+
+
+def curve_of(name: str, fitted: amortis.Fit, steps: int) -> StepCurve:
+    """Follow a fit's function over so many steps on its data.
+
+    Args:
+        name: of the way.
+        fitted: with an iterated function.
+        steps: how far.
+    """
+    further = amortis.with_steps(fitted, steps)
+    elbos = _along(further.guide, further.variational)
+    return StepCurve(name, tuple(float(value) for value in elbos))
+
+
+def ascent_curves(fitted: amortis.Fit, size: IterativeSize) -> tuple[StepCurve, ...]:
+    """Gradient ascent at every learning rate, on the decoder of a fit and on its data.
+
+    Args:
+        fitted: gives the data and the decoder.
+        size: which rates, and how many steps.
+    """
+    curves: list[StepCurve] = []
+    for rate in size.rates:
+        for label, rule in (
+            (f"Adam, rate {rate:g}", amortis.AdamSteps(rate)),
+            (f"plain steps of {rate:g}", amortis.MomentumSteps(rate)),
+        ):
+            function = amortis.GradientAscent(rule=rule, steps=size.most_steps, draws=16)
+            curves.append(curve_of(label, on_decoder(fitted, function), size.most_steps))
+    return tuple(curves)
+
+
+def on_decoder(fitted: amortis.Fit, function: amortis.GradientAscent) -> amortis.Fit:
+    """Gradient ascent in the place of a fit's function: the same globals, and nothing learned."""
+    still = amortis.ConstantRate(1e-12, iterations=1, block=1, batch=2)
+    bare = amortis.fit(fitted.model, key=jax.random.key(0), inference=function, optimiser=still)
+    variational = {**bare.variational, "globals": fitted.variational["globals"]}
+    return dataclasses.replace(bare, variational=variational)
+
+
+@eqx.filter_jit
+def _along(guide: Any, variational: Any) -> Float[Array, " iterates"]:
+    iterates = guide.iterates(variational, None)
+    start = jnp.broadcast_to(guide.offset, iterates.shape[1:])[None]
+    raws = jnp.concatenate([start, iterates])
+    wide = dataclasses.replace(guide.row_elbos, draws=_POINTS)
+
+    def mean(raw: Float[Array, "rows raw"]) -> Float[Array, ""]:
+        elbos, _ = wide(guide.factors(), variational, raw, None)
+        return jnp.mean(elbos)
+
+    return jax.lax.map(mean, raws)

@@ -1,0 +1,216 @@
+"""The whole experiment: methods within their budgets, gaps, steps, and the surface."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import amortis
+from amortis._types import RandomKey
+from amortis.experiments.binarised import Binarised
+from amortis.experiments.iterative.followed import StepCurve, ascent_curves, curve_of
+from amortis.experiments.iterative.methods import FOLLOWED, Method, methods
+from amortis.experiments.iterative.models import ImageModel, one_level, two_levels
+from amortis.experiments.iterative.one_fit import MethodRun, run_method
+from amortis.experiments.iterative.sizes import IterativeSize
+from amortis.experiments.iterative.surface import Surface, draw_surface
+from amortis.report import replacing
+
+_MEASURED = 512
+"""Draws of each image on which gaps are measured."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodGap:
+    """What a method leaves on held-out images, with the globals that it found.
+
+    Attributes:
+        name: of the method.
+        optimum: ELBO of each image's own optimum, nats per image.
+        elbo: of the method on the same images.
+        gap: their difference, and its standard error over draws.
+        gap_se: see above.
+        rows_se: standard error of the gap over images.
+        log_evidence: log p(x) by importance sampling, nats per image.
+    """
+
+    name: str
+    optimum: float
+    elbo: float
+    gap: float
+    gap_se: float
+    rows_se: float
+    log_evidence: float
+
+
+@dataclasses.dataclass(frozen=True)
+class IterativeResult:
+    """What came out.
+
+    Attributes:
+        levels: of latents.
+        size: of the experiment.
+        runs: the methods' fits.
+        gaps: what each leaves on held-out images.
+        optimum: ELBO of own optima on the decoder whose steps are followed, nats per image.
+        learned: the ELBO from step to step of the function that learned to take steps.
+        ascents: the same of gradient ascent.
+        surface: the ELBO of one image over two means; None for two levels.
+    """
+
+    levels: int
+    size: IterativeSize
+    runs: tuple[MethodRun, ...]
+    gaps: tuple[MethodGap, ...]
+    optimum: float
+    learned: StepCurve
+    ascents: tuple[StepCurve, ...]
+    surface: Surface | None
+
+
+def run_iterative(
+    images: Binarised,
+    levels: int,
+    size: IterativeSize,
+    *,
+    key: RandomKey,
+    folder: Path | None = None,
+    tell: Callable[[str], None] = print,
+) -> IterativeResult:
+    """Run the experiment, or what of it is missing.
+
+    Args:
+        images: to fit, and held out.
+        levels: of latents, one or two.
+        size: of it all.
+        key: random key.
+        folder: where fits are kept, and found again; None to keep nothing.
+        tell: is given lines on the way.
+
+    Raises:
+        KeyboardInterrupt: interrupted; methods that were finished are kept.
+    """
+    model_key, fit_key, gap_key, surface_key = jax.random.split(key, 4)
+    function = _model(levels, size, images, model_key)
+    model = amortis.from_numpyro(function, images.training)
+    runs: list[MethodRun] = []
+    fits: dict[str, amortis.Fit] = {}
+    for method in methods(size):
+        kept = _Kept(folder, method, size, levels, images)
+        found = kept.load(function, images.training)
+        if found is None:
+            tell(f"{method.name}: {size.seconds:.0f} s of training")
+            found = run_method(model, images.held_out, method, size, key=fit_key, tell=tell)
+            kept.save(*found)
+        runs.append(found[0])
+        fits[method.name] = found[1]
+    gaps = [
+        _gap_of(name, fit, images, size, jax.random.fold_in(gap_key, i), tell)
+        for i, (name, fit) in enumerate(fits.items())
+    ]
+    shown = amortis.infer(fits[FOLLOWED], images.held_out[: size.shown])
+    tell("ELBOs from step to step")
+    optimum = amortis.inference_gap(
+        shown, key=gap_key, families=(amortis.DiagonalNormal(),), **_gap_choices()
+    ).optima[0]
+    return IterativeResult(
+        levels,
+        size,
+        tuple(runs),
+        tuple(gaps),
+        optimum.mean.mean,
+        curve_of("iterative", shown, min(size.most_steps, 32)),
+        ascent_curves(shown, size),
+        draw_surface(images, size, key=surface_key) if levels == 1 else None,
+    )
+
+
+def _model(levels: int, size: IterativeSize, images: Binarised, key: RandomKey) -> ImageModel:
+    pixels = images.training.shape[1]
+    if levels == 1:
+        return one_level(size.latent, size.width, pixels, key)
+    return two_levels(size.latent, size.upper, size.width, pixels, key)
+
+
+def _gap_choices() -> dict[str, Any]:
+    """What is asked of `inference_gap`: the optimum, and the evidence by importance sampling."""
+    return {
+        "importance": amortis.ImportanceSampling(draws=1000),
+        "annealed": amortis.AnnealedImportanceSampling(temperatures=1, chains=2, leapfrog=1),
+        "search": amortis.RowAscent(steps=300, draws=8),
+        "draws": _MEASURED,
+    }
+
+
+def _gap_of(
+    name: str,
+    fit: amortis.Fit,
+    images: Binarised,
+    size: IterativeSize,
+    key: RandomKey,
+    tell: Callable[[str], None],
+) -> MethodGap:
+    held = amortis.infer(fit, images.held_out[: size.measured])
+    found = amortis.inference_gap(
+        held, key=key, families=(amortis.DiagonalNormal(),), **_gap_choices()
+    )
+    gap = found.terms[-1]
+    tell(f"{name}: {gap.mean.mean:.3f} ± {gap.mean.se:.3f} nats per image below own optima")
+    return MethodGap(
+        name,
+        found.optima[0].mean.mean,
+        found.encoder.mean.mean,
+        gap.mean.mean,
+        gap.mean.se,
+        gap.over_rows.se,
+        found.log_evidence.mean.mean,
+    )
+
+
+class _Kept:
+    """A method's fit on disk: an archive, and its record beside it."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        method: Method,
+        size: IterativeSize,
+        levels: int,
+        images: Binarised,
+    ) -> None:
+        asked = [repr(method), repr(size), levels, images.training.shape, images.held_out.shape]
+        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
+        stem = method.name.replace(",", "").replace(" ", "-")
+        self._stem = None if folder is None else folder / f"{stem}-{digest}"
+
+    def load(self, function: ImageModel, x: Any) -> tuple[MethodRun, amortis.Fit] | None:
+        """The fit and its record, if both are there."""
+        if self._stem is None or not self._record.is_file():
+            return None
+        given: dict[str, Any] = json.loads(self._record.read_text("utf8"))
+        given |= {name: tuple(given[name]) for name in ("seconds", "held_out")}
+        fit = amortis.load(self._archive, function, x)
+        assert isinstance(fit, amortis.Fit)  # its data were given
+        return MethodRun(**given), fit
+
+    def save(self, run: MethodRun, fit: amortis.Fit) -> None:
+        """Write both, the record last: without it the method is run again."""
+        if self._stem is None:
+            return
+        amortis.save(fit, self._archive)
+        with replacing(self._record) as stream:
+            stream.write(json.dumps(dataclasses.asdict(run)).encode())
+
+    @property
+    def _archive(self) -> Path:
+        assert self._stem is not None  # who asks has looked
+        return self._stem.with_suffix(".amortis")
+
+    @property
+    def _record(self) -> Path:
+        assert self._stem is not None  # see above
+        return self._stem.with_suffix(".json")

@@ -1,0 +1,44 @@
+"""How much of the experiment is run."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class IterativeSize:
+    """Sizes of data, networks, and budgets.
+
+    Attributes:
+        training: images to fit.
+        held_out: images not to fit.
+        latent: latents of an image, at its only level or the lower of two.
+        upper: latents of the upper level.
+        width: hidden units of both hidden layers of a decoder, and of the networks of inference.
+        batch: images per step.
+        seconds: what each method may train, compilation apart.
+        checkpoints: evaluations on held-out images meanwhile.
+        draws: of the ELBOs that are climbed.
+        measured: held-out images whose own optima are found.
+        shown: held-out images on which ELBOs are followed from step to step.
+        most_steps: how far they are followed.
+        rates: learning rates of gradient ascent.
+        surface_seconds: training of the model with two latents whose surface is drawn.
+    """
+
+    training: int = 8000
+    held_out: int = 2000
+    latent: int = 20
+    upper: int = 10
+    width: int = 200
+    batch: int = 100
+    seconds: float = 75.0
+    checkpoints: int = 8
+    draws: int = 2
+    measured: int = 200
+    shown: int = 500
+    most_steps: int = 64
+    rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
+    surface_seconds: float = 20.0
+
+
+SHORT = IterativeSize()
+FULL = IterativeSize(seconds=600.0, checkpoints=20, measured=500, surface_seconds=60.0)
