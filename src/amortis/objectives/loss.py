@@ -120,14 +120,21 @@ class NegativeElbo(eqx.Module):
 
         def of(weights: np.ndarray, raws: Array, of_globals: Any) -> Scalar:
             counted = np.flatnonzero(weights)
+            if len(counted) == 1:  # nothing to loop over, which would be compiled apart
+                return jnp.asarray(weights[counted[0]], raws.dtype) * at(
+                    raws[counted[0]], of_globals
+                )
             values = jax.lax.map(lambda raw: at(raw, of_globals), raws[counted])
             return jnp.asarray(weights[counted], values.dtype) @ values
 
         count = iterates.shape[0]
         fixed = jax.lax.stop_gradient(iterates)
         of_function = of(inference.gradients.function.of(count), iterates, held)
-        of_model = of(inference.gradients.model.of(count), fixed, parameters["globals"])
-        value = jax.lax.stop_gradient(at(fixed[-1], held))
+        for_model = inference.gradients.model.of(count)
+        of_model = of(for_model, fixed, parameters["globals"])
+        # The last iterate's ELBO is the loss; where it alone trains the model it is there already.
+        is_last = for_model[-1] == 1.0
+        value = jax.lax.stop_gradient(of_model if is_last else at(fixed[-1], held))
         surrogate = of_function + of_model
         return value + surrogate - jax.lax.stop_gradient(surrogate)
 

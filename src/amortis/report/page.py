@@ -84,17 +84,13 @@ def report(
     values = function_values(fitted, sample)
     elbo = elbo_panel(fitted, reference)
     elbo_figure = figures([] if elbo is None else [elbo], "elbo", fit_table(fitted))
-    measured = diagnosis is not None
     function_note = sample.note if values is None else _function_note(values, sample)
     contents = Contents(
         (
             ("numbers", "Numbers", numbers_section(fitted, diagnosis, reference)),
             ("elbo", "Fit", section("elbo", "The fit", elbo_figure)),
             ("function", "Function and optimum", function_section(values, function_note)),
-            ("gap", "Gap", gap_section(fitted, diagnosis, sample) if measured else None),
-            ("steps", "Steps", steps_section(diagnosis) if measured else None),
-            ("k-hat", "k-hat", k_hat_section(diagnosis, sample) if measured else None),
-            ("collapse", "Latents", collapse_section(diagnosis) if measured else None),
+            *_measured(fitted, diagnosis, sample),
             ("globals", "Globals", globals_section(fitted, fitted.moments())),
             ("when", "Graph", verdict_section(verdict)),
             ("calibration", "Calibration", calibration_section(calibration)),
@@ -109,6 +105,20 @@ def report(
     with replacing(target) as stream:
         stream.write(text.encode("utf8", errors="replace"))
     return target
+
+
+def _measured(
+    fitted: Fit, diagnosis: Diagnosis | None, sample: RowSample
+) -> tuple[tuple[str, str, Markup | None], ...]:
+    """The sections that a diagnosis has something to say in."""
+    if diagnosis is None:
+        return ()
+    return (
+        ("gap", "Gap", gap_section(fitted, diagnosis, sample)),
+        ("steps", "Steps", steps_section(diagnosis)),
+        ("k-hat", "k-hat", k_hat_section(diagnosis, sample)),
+        ("collapse", "Latents", collapse_section(diagnosis)),
+    )
 
 
 def _document(
