@@ -94,6 +94,7 @@ def test_many_latents_are_climbed_by_stochastic_gradients(decoder, key):
     np.testing.assert_allclose(function, amortization.mean(), atol=0.01)
 
 
+@pytest.mark.slow
 def test_new_rows_and_a_function_that_is_ideal(decoder, key):
     """An exact linear function of full rank has no gap at all, on rows that it has not seen."""
     fitted = fit(decoder.bound, key=key, inference=Polynomial(1), locals_=FullRank())

@@ -33,7 +33,7 @@ from tests.exact_models import ppca
 
 @pytest.fixture(scope="module")
 def exact():
-    return LinearDecoder.example(40, 5, 3)
+    return LinearDecoder.example(40, 5, 3, scale=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +49,25 @@ def test_importance_sampling_is_exact_within_its_error(exact, fitted, key):
     assert (np.abs(apart) < 4.5 * found.row_ses).all()
     assert abs(apart.mean()) < 4.0 * found.mean.se < 0.04
     assert 0.6 < np.std(apart / found.row_ses) < 1.5
-    assert (found.effective > 500).all() and np.isnan(found.acceptance).all()
+    # Of normals with one mean, precisions L of the posterior and D of q, E[w^2] / E[w]^2 is
+    # |L| / sqrt(|D| |2L - D|), if 2L - D is positive definite; it is here.
+    precision = exact.precision
+    diagonal = np.diag(np.diag(precision))
+    log_dets = [np.linalg.slogdet(m)[1] for m in (precision, diagonal, 2.0 * precision - diagonal)]
+    share = np.exp(-(log_dets[0] - 0.5 * (log_dets[1] + log_dets[2])))
+    np.testing.assert_allclose(found.effective.mean() / 5000, share, rtol=0.1)
+    assert np.isnan(found.acceptance).all()
 
 
-def test_a_path_is_exact_where_importance_sampling_is_not(exact, key):
+def test_a_path_is_exact_where_importance_sampling_is_not(key):
     """One factor for all rows, whose own gap is nats: its weights are those of a few draws."""
+    exact = LinearDecoder.example(40, 5, 3)
     poor = fit(exact.bound, key=jax.random.key(0), inference=Constant())
-    path = AnnealedImportanceSampling(temperatures=60, chains=12)
+    path = AnnealedImportanceSampling(temperatures=200, chains=16, leapfrog=4)
     found = log_evidence(poor, key=key, method=path)
-    direct = log_evidence(poor, key=key, method=ImportanceSampling(12 * 60 * 5))
+    direct = log_evidence(poor, key=key, method=ImportanceSampling(5000))
     apart = found.rows - exact.log_evidence
+    # False-failure rate 6e-5, but for the half of the squared errors that estimates are low.
     assert abs(apart.mean()) < 4.0 * found.mean.se < 0.1
     assert (direct.rows - exact.log_evidence).mean() < -0.1
     # Step lengths are led to the acceptance that is wanted, in every row.
