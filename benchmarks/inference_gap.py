@@ -1,6 +1,6 @@
 """The inference gap beside its exact terms, where the decoder is linear, on old and new rows.
 
-python benchmarks/inference_gap.py [--rows 200] [--out benchmarks/results/inference_gap.json]
+python benchmarks/inference_gap.py [--rows 200] [--only PPCA] [--out FILE]
 """
 
 import argparse
@@ -94,24 +94,34 @@ def cases(rows):
     x = ppca.example(2 * rows, 10, 4).astype(np.float32)
     bound = amortis.from_numpyro(ppca.model, x[:rows], 4)
     fitted = amortis.fit(
-        bound, key=jax.random.key(1), globals_=amortis.Point(), inference=amortis.Constant()
+        bound, key=jax.random.key(1), globals_=amortis.Point(), inference=amortis.MLP(8, skip=False)
     )
     moments = fitted.moments()
     theta = tuple(np.asarray(moments[name][0], np.float64) for name in ("W", "mu", "s"))
-    yield "PPCA, one factor for all, fitted rows", fitted, theta, x[:rows]
-    yield "PPCA, one factor for all, new rows", amortis.infer(fitted, x[rows:], 4), theta, x[rows:]
+    yield "PPCA, 4 latents, 10 columns, fitted rows", fitted, theta, x[:rows]
+    yield (
+        "PPCA, 4 latents, 10 columns, new rows",
+        amortis.infer(fitted, x[rows:], 4),
+        theta,
+        x[rows:],
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--only", default="", help="cases whose name begins so")
+    parser.add_argument("--out", type=Path, help="what it holds of other cases is kept")
     given = parser.parse_args()
-    found = []
+    known = []
+    if given.out is not None and given.out.exists():
+        known = json.loads(given.out.read_text())
     for i, (name, fitted, theta, x) in enumerate(cases(given.rows)):
-        found.append(beside_exact(name, fitted, theta, x, None, 100 + i))
+        if name.startswith(given.only):
+            found = beside_exact(name, fitted, theta, x, None, 100 + i)
+            known = [case for case in known if case["name"] != name] + [found]
     if given.out is not None:
-        given.out.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+        given.out.write_text(json.dumps(known, indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":
