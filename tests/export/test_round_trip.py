@@ -17,12 +17,14 @@ import pytest
 import amortis
 from amortis import (
     MLP,
+    AnnealedKL,
     ArchiveError,
     ArgumentError,
     Constant,
     DataError,
     Evidence,
     Fit,
+    FreeBits,
     ImportanceWeighted,
     Input,
     Kind,
@@ -203,7 +205,15 @@ def test_a_fit_that_was_optimised(tmp_path, key) -> None:
 
 
 @pytest.mark.parametrize(
-    "objective", [SemiAmortized(3, 0.25), ImportanceWeighted(4), Renyi(0.25, 5)], ids=str
+    "objective",
+    [
+        SemiAmortized(3, 0.25),
+        ImportanceWeighted(4),
+        Renyi(0.25, 5),
+        AnnealedKL(300, 0.25, 0.02),
+        FreeBits(0.75),
+    ],
+    ids=str,
 )
 def test_what_was_maximised_is_kept(objective, tmp_path) -> None:
     fitted = dataclasses.replace(unoptimised(density(X), Polynomial(1)), objective=objective)

@@ -74,7 +74,8 @@ class AnnealedImportanceSampling(AbstractEvidenceMethod):
             index = jnp.asarray(held.index[place])
             path = _path(held.model, held.guide, held.raw[place], index)
             betas = jnp.asarray(self.betas, path.raw.dtype)
-            warm, real = jax.random.split(key)
+            # Moves of different blocks must not share noise, or errors of rows would add up.
+            warm, real = jax.random.split(jax.random.fold_in(key, int(place[0])))
             few = min(self.chains, _WARM_CHAINS)
             lengths = _lengths(path, betas, index, warm, few, self.leapfrog)
             weights, acceptance = _annealed(

@@ -13,7 +13,7 @@ from amortis.evidence.gap_record import InferenceGap, RowTerm
 from amortis.evidence.held import Held, RowsAsked, held
 from amortis.evidence.importance import ImportanceSampling
 from amortis.evidence.own_optima import is_same, own_optima
-from amortis.evidence.paired_elbos import elbo_term, gain_term, paired_elbos
+from amortis.evidence.paired_elbos import Pairs, elbo_term, gain_term, paired_elbos
 from amortis.evidence.row_ascent import RowAscent
 from amortis.evidence.weighed import Weighed
 from amortis.families import AbstractFamily, DiagonalNormal, Flow, FullRank
@@ -88,21 +88,41 @@ def inference_gap(
     wanted = _families(encoder, families)
     keys = [jax.random.fold_in(key, i) for i in range(_SEARCH + 1)]
     optima = own_optima(encoder, wanted, search, keys[_SEARCH])
-    own = next(i for i, one in enumerate(wanted) if is_same(one, encoder.family))
+    from_q = importance.weigh(encoder, keys[_ENCODER])
+    estimates = {_FROM_Q: from_q} | _others(encoder, optima, importance, annealed, keys)
+    measured = paired_elbos([*optima, encoder], keys[_MEASURED], draws)
+    return _taken_apart(encoder, optima, measured, estimates)
+
+
+def _others(
+    encoder: Held,
+    optima: list[Held],
+    importance: ImportanceSampling,
+    annealed: AnnealedImportanceSampling,
+    keys: list[RandomKey],
+) -> dict[str, Weighed]:
+    """Estimates of the evidence that start from the rows' own optima."""
     # A flow that is inverted at every step would cost much, and be no better where to begin.
     begun = next((one for one in reversed(optima) if not isinstance(one.family, Flow)), encoder)
-    from_q = importance.weigh(encoder, keys[_ENCODER])
-    estimates = {
-        _FROM_Q: _estimate(_FROM_Q, from_q),
-        _FROM_OPTIMUM: _estimate(_FROM_OPTIMUM, importance.weigh(optima[-1], keys[_RICHEST])),
-        _ANNEALED: _estimate(_ANNEALED, annealed.weigh(begun, keys[_PATH])),
+    return {
+        _FROM_OPTIMUM: importance.weigh(optima[-1], keys[_RICHEST]),
+        _ANNEALED: annealed.weigh(begun, keys[_PATH]),
     }
+
+
+def _taken_apart(
+    encoder: Held,
+    optima: list[Held],
+    measured: list[Pairs],
+    weighed: dict[str, Weighed],
+) -> InferenceGap:
+    """The record, of ELBOs on shared draws (the encoder's last) and of estimates by name."""
+    estimates = {name: RowTerm(name, one.log_mean, one.ses) for name, one in weighed.items()}
     evidence = crossed_choice(estimates)
-    measured = paired_elbos([*optima, encoder], keys[_MEASURED], draws)
     names = [f"own optimum, {_name(one.family)}" for one in optima]
-    levels = [
-        elbo_term(name, pairs) for name, pairs in zip([*names, "encoder"], measured, strict=True)
-    ]
+    levels = [elbo_term(*each) for each in zip([*names, "encoder"], measured, strict=True)]
+    own = next(i for i, one in enumerate(optima) if is_same(one.family, encoder.family))
+    from_q = weighed[_FROM_Q]
     return InferenceGap(
         index=encoder.index,
         log_evidence=evidence,
@@ -150,7 +170,7 @@ def _terms(
     evidence: RowTerm,
     optima: list[Held],
     levels: list[RowTerm],
-    measured: list[np.ndarray],
+    measured: list[Pairs],
     own: int,
 ) -> tuple[RowTerm, ...]:
     richest = _name(optima[-1].family)
@@ -160,10 +180,6 @@ def _terms(
         terms.append(gain_term(f"family gap, {poor} to {rich}", measured[i], measured[i - 1]))
     terms.append(gain_term("amortization gap", measured[own], measured[-1]))
     return tuple(terms)
-
-
-def _estimate(name: str, weighed: Weighed) -> RowTerm:
-    return RowTerm(name, weighed.log_mean, weighed.ses)
 
 
 def _less(name: str, one: RowTerm, other: RowTerm) -> RowTerm:

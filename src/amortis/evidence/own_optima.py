@@ -20,7 +20,7 @@ from amortis.families import (
     Flow,
     FullRank,
 )
-from amortis.fitting import optimal_rows, polished_rows, polishing_noise, row_noise
+from amortis.fitting import optimal_rows, polishing_noise, row_noise
 
 _MOST_NEWTON = 14
 """Raw parameters of a row up to which the Hessian is taken: a full covariance of three latents."""
@@ -120,11 +120,9 @@ def _by_newton(held: Held, key: RandomKey) -> Float[Array, "rows raw"]:
     many = polishing_noise(guide, _NEWTON_DRAWS)
     for place in blocks_of_rows(len(held.index), _NEWTON_DRAWS * held.width):
         index = jnp.asarray(held.index[place])
-        raw = held.raw[place]
-        parts = (held.model, guide, no_globals())
-        some = optimal_rows(*parts, raw, row_noise(guide, key, len(place)), index)
-        best = polished_rows(*parts, raw, many, index, some)
-        found = found.at[place].set(best.raw)
+        noise = row_noise(guide, key, len(place)) if many is None else many
+        parts = (held.model, guide, no_globals(), held.raw[place], noise, index)
+        found = found.at[place].set(optimal_rows(*parts).raw)
     return found
 
 

@@ -80,9 +80,8 @@ def fit(
         locals_: the factor of one row's locals, by default `DiagonalNormal()`.
         optimiser: by default `FixedDraws()` or `FreshDraws()`; also `ConstantRate(…)`.
         gradient: `ClosedFormEntropy()` (fixed draws) or `StickTheLanding()` (fresh draws).
-        objective: `SemiAmortized(...)` trains the function to be a good start for steps of each
-            row's own; `ImportanceWeighted(…)` and `Renyi(…)` are other bounds; `AnnealedKL(…)` and
-            `FreeBits(…)` keep latents from collapse; by default the ELBO.
+        objective: for better starts, `SemiAmortized(…)`; against collapse, `AnnealedKL(…)` and
+            `FreeBits(…)`; other bounds, `ImportanceWeighted(…)`, `Renyi(…)`; by default the ELBO.
         restarts: starts, of which the best is kept; fresh draws run them together.
         tolerance: amortization gap, in nats per datum, down to which the inference function is
             grown, as told in `capacity`; where units touch each other it ends in `refine`.
