@@ -27,7 +27,7 @@ from amortis.export.known_choices import (
     TRANSFORMERS,
 )
 from amortis.export.malformed import Malformed
-from amortis.export.plain_values import entry, of_kind, size, sizes
+from amortis.export.plain_values import entry, of_kind, offsets, ranges, size
 from amortis.families import AbstractFamily, AbstractLayers
 from amortis.inference_functions import (
     AbstractInferenceFunction,
@@ -208,12 +208,6 @@ def _start_read(plain: object) -> AbstractInferenceFunction | FromPrior | None:
     return None if plain is None else _read_inner(plain)
 
 
-def _read_offsets(plain: object) -> tuple[int, ...]:
-    each: list[Any] = of_kind("offsets", plain, list)
-    signs = [-1 if of_kind("offsets", one, int) < 0 else 1 for one in each]
-    return tuple(s * size("offsets", abs(one)) for s, one in zip(signs, each, strict=True))
-
-
 _SLOPES = {n: known for n, known in ENCODINGS.items() if issubclass(known, AbstractSlopeEncoding)}
 
 _NESTED: Mapping[str, Mapping[str, type[Any]]] = {
@@ -225,14 +219,6 @@ _NESTED: Mapping[str, Mapping[str, type[Any]]] = {
     "transformer": TRANSFORMERS,
 }
 """Choices that are made of the classes of one kind."""
-
-
-def _read_points(plain: object) -> tuple[tuple[int, int], ...]:
-    runs = [sizes("points", run) for run in of_kind("points", plain, list)]
-    ends = [end for run in runs for end in run]
-    if any(len(run) != 2 for run in runs) or ends != sorted(set(ends)):
-        raise Malformed("has point estimates that lie nowhere")
-    return tuple((run[0], run[1]) for run in runs)
 
 
 _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
@@ -286,7 +272,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "first_weight": lambda plain: of_kind("first_weight", plain, float),
     "given": family_from_plain,
     "others": family_from_plain,
-    "points": _read_points,
+    "points": ranges,
     "globals_": _read("globals_"),
     "inner": _read_inner,
     "inner_steps": _read("inner_steps"),
@@ -295,7 +281,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "memory": _read("memory"),
     "nats": lambda plain: of_kind("nats", plain, float),
     "network": _read_inner,
-    "offsets": _read_offsets,
+    "offsets": offsets,
     "rank": _read("rank"),
     "rate": lambda plain: of_kind("rate", plain, float),
     "reach": lambda plain: of_kind("reach", plain, float),

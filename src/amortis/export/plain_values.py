@@ -68,3 +68,27 @@ def texts(name: str, value: object) -> tuple[str, ...]:
     """
     each: list[Any] = of_kind(name, value, list)
     return tuple(of_kind(name, one, str) for one in each)
+
+
+def ranges(value: object) -> tuple[tuple[int, int], ...]:
+    """Ranges of coordinates in increasing order, each of a start and an end.
+
+    Raises:
+        Malformed: they are something else.
+    """
+    runs = [sizes("points", run) for run in of_kind("points", value, list)]
+    ends = [end for run in runs for end in run]
+    if any(len(run) != 2 for run in runs) or ends != sorted(set(ends)):
+        raise Malformed("has a manifest whose 'points' are no ranges")
+    return tuple((run[0], run[1]) for run in runs)
+
+
+def offsets(value: object) -> tuple[int, ...]:
+    """Positions relative to a unit's own, of either sign.
+
+    Raises:
+        Malformed: they are something else.
+    """
+    each: list[Any] = of_kind("offsets", value, list)
+    signs = [-1 if of_kind("offsets", one, int) < 0 else 1 for one in each]
+    return tuple(s * size("offsets", abs(one)) for s, one in zip(signs, each, strict=True))
