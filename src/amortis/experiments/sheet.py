@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from amortis.report import Cell, Column, markdown_table, replacing
 
 
@@ -88,6 +90,8 @@ def plain(value: Any) -> Any:
     """The same in what JSON has: lists for tuples, and None for numbers that are not finite."""
     if isinstance(value, dict):
         return {str(name): plain(entry) for name, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -166,9 +166,11 @@ class _Clock:
         self._resumed = time.perf_counter()
 
     def evaluate(self, variational: Any) -> None:
-        """The last evaluation."""
-        self._spent += time.perf_counter() - self._resumed
-        self._record(variational)
+        """The last evaluation, unless the last block ended with one."""
+        paused = time.perf_counter() - self._resumed
+        if not self.records or self._spent + paused > self.records[-1][0] + 0.1 * self._every:
+            self._spent += paused
+            self._record(variational)
 
     def _record(self, variational: Any) -> None:
         value = self._elbo(variational)
