@@ -15,6 +15,7 @@ from amortis.cli.progress import progress_display
 from amortis.cli.reproduce_bnn import BNN, Done, reproduce_bnn, require_images
 from amortis.cli.reproduce_gaussian_vi import GAUSSIAN_VI, reproduce_gaussian_vi
 from amortis.cli.reproduce_sir import SIR, reproduce_sir
+from amortis.cli.reproduce_topics import TOPICS, reproduce_topics
 from amortis.experiments import reproduction
 from amortis.experiments.bnn.section import page_section
 from amortis.experiments.comparison import Setting
@@ -29,6 +30,9 @@ from amortis.report import text_table
 ALL = "paper"
 """Stands for all experiments."""
 
+_OWN = (*GAUSSIAN_VI, SIR, TOPICS)
+"""Experiments that write pages of their own."""
+
 _BARS = 4
 """Fits shown at once; there are hundreds."""
 
@@ -37,7 +41,8 @@ _MOST_SEEDS = 10_000
 
 def reproduce(
     experiment: Annotated[
-        str, typer.Argument(help=f"{', '.join((*TASKS, BNN, *GAUSSIAN_VI, SIR))}; or {ALL}.")
+        str,
+        typer.Argument(help=f"{', '.join((*TASKS, BNN, *_OWN))}; or {ALL}."),
     ],
     as_: Annotated[
         str | None,
@@ -119,6 +124,8 @@ def _own(
     name = experiment.strip().casefold()
     if name in GAUSSIAN_VI:
         return reproduce_gaussian_vi(experiment, schedule, seed, out, {**given, "seeds": seeds})
+    if name == TOPICS:
+        return reproduce_topics(schedule, seed, out, {**given, "seeds": seeds})
     return reproduce_sir(seeds, seed, out, given) if name == SIR else None
 
 
@@ -198,7 +205,7 @@ def _with_images(experiment: str, only: Sequence[str] | None) -> bool:
 def _wanted(
     experiment: str, as_: str | None, only: Sequence[str] | None
 ) -> list[tuple[str, Setting]]:
-    name = _choice("experiment", experiment, [*TASKS, BNN, *GAUSSIAN_VI, SIR, ALL])
+    name = _choice("experiment", experiment, [*TASKS, BNN, *_OWN, ALL])
     settings = {setting.value: setting for setting in Setting}
     setting = None if as_ is None else settings[_choice("--as", as_, settings)]
     if name != ALL:
