@@ -244,7 +244,11 @@ def test_the_command_writes_its_page(corpus, tmp_path, monkeypatch, capsys) -> N
         "amortis.experiments.topics.run.amortized_run", lambda *given: fake(given[0], corpus)
     )
     out = tmp_path / "out"
-    assert main(["reproduce", "topics", "--out", str(out)]) == 0
+    copy = tmp_path / "docs" / "topics.md"
+    copy.parent.mkdir()
+    assert main(["reproduce", "topics", "--out", str(out), "--page", str(copy)]) == 0
+    assert "](images/topics-1.png)" in copy.read_text()
+    assert (copy.parent / "images" / "topics-1.png").is_file()
     page = (out / "topics" / "topics.md").read_text()
     assert "What has to hold." in page and "| ProdLDA, amortized |" in page
     assert (out / "topics" / "topics-2.png").read_bytes()[:4] == b"\x89PNG"

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,8 +41,7 @@ _MOST_SEEDS = 10_000
 
 def reproduce(
     experiment: Annotated[
-        str,
-        typer.Argument(help=f"{', '.join((*TASKS, BNN, *_OWN))}; or {ALL}."),
+        str, typer.Argument(help=f"{', '.join((*TASKS, BNN, *_OWN))}; or {ALL}.")
     ],
     as_: Annotated[
         str | None,
@@ -118,14 +117,15 @@ def _own(
     seeds: int | None,
     seed: int,
     out: Path,
-    given: Mapping[str, object],
+    given: Mapping[str, Any],
 ) -> int | None:
     """Run an experiment that writes its own page; None if it is another."""
     name = experiment.strip().casefold()
     if name in GAUSSIAN_VI:
         return reproduce_gaussian_vi(experiment, schedule, seed, out, {**given, "seeds": seeds})
     if name == TOPICS:
-        return reproduce_topics(schedule, seed, out, {**given, "seeds": seeds})
+        others = {**given, "seeds": seeds}
+        return reproduce_topics(schedule, seed, out, others.pop("page"), others)
     return reproduce_sir(seeds, seed, out, given) if name == SIR else None
 
 

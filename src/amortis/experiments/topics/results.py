@@ -23,8 +23,8 @@ class TopicRun:
         settings: what was chosen, in words.
         status: how it ended.
         verdict: of `check`; empty for peers.
-        served: seconds that `infer` took for all test documents, first and once more; none for
-            peers.
+        served: seconds that `infer` took for all test documents, the first time and the quickest
+            of three more; none for peers.
         guesses: a test document's words beside its most probable topics, by its number.
     """
 
