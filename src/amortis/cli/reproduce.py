@@ -124,8 +124,8 @@ def _own(
     if name in GAUSSIAN_VI:
         return reproduce_gaussian_vi(experiment, schedule, seed, out, {**given, "seeds": seeds})
     if name == TOPICS:
-        others = {**given, "seeds": seeds}
-        return reproduce_topics(schedule, seed, out, others.pop("page"), others)
+        others = {**given, "seeds": seeds, "page": None}
+        return reproduce_topics(schedule, seed, out, given["page"], others)
     return reproduce_sir(seeds, seed, out, given) if name == SIR else None
 
 

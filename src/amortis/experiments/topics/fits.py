@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpyro
 import optax
@@ -212,8 +211,9 @@ def completed(
     theta: Float[np.ndarray, "documents topics"],
 ) -> Any:
     """Scores of topics, with the second halves completed from θ."""
-    log_words = jax.jit(lambda shares: topic_model.log_words(globals_, start, sd, shares))
-    found = perplexity(corpus.second_half, theta, lambda part: log_words(jnp.asarray(part)))
+    # As arguments, or the compiler works out what only depends on the topics, slowly.
+    log_words = jax.jit(topic_model.log_words, static_argnums=2)
+    found = perplexity(corpus.second_half, theta, lambda part: log_words(globals_, start, sd, part))
     weights = np.asarray(topic_model.topics(globals_, start, sd))
     return scored(weights, corpus.train, corpus.words, found)
 
