@@ -7,6 +7,7 @@ worked, `refine` and `infer` go on from there. Every choice is an object; none h
 from amortis._errors import AmortisError, ArchiveError, ArgumentError, DataError, ModelError
 from amortis._version import __version__
 from amortis.checking import check
+from amortis.data import SparseCounts, read_counts
 from amortis.diagnostics import (
     Calibration,
     Candidate,
@@ -199,6 +200,7 @@ __all__ = [
     "SemiAmortized",
     "SetNetwork",
     "SiteCalibration",
+    "SparseCounts",
     "Spline",
     "Spread",
     "Status",
@@ -224,6 +226,7 @@ __all__ = [
     "log_likelihood",
     "params_of",
     "predict",
+    "read_counts",
     "refine",
     "report",
     "resample",

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,9 @@ from amortis.cli.output import prepare_folder
 from amortis.cli.progress import progress_display
 from amortis.cli.reproduce_bnn import BNN, Done, reproduce_bnn, require_images
 from amortis.cli.reproduce_gaussian_vi import GAUSSIAN_VI, reproduce_gaussian_vi
+from amortis.cli.reproduce_iterative import ITERATIVE, reproduce_iterative
 from amortis.cli.reproduce_sir import SIR, reproduce_sir
+from amortis.cli.reproduce_topics import TOPICS, reproduce_topics
 from amortis.experiments import reproduction
 from amortis.experiments.bnn.section import page_section
 from amortis.experiments.comparison import Setting
@@ -29,6 +31,9 @@ from amortis.report import text_table
 ALL = "paper"
 """Stands for all experiments."""
 
+_OWN = (*GAUSSIAN_VI, SIR, *ITERATIVE, TOPICS)
+"""Experiments that write pages of their own."""
+
 _BARS = 4
 """Fits shown at once; there are hundreds."""
 
@@ -37,7 +42,7 @@ _MOST_SEEDS = 10_000
 
 def reproduce(
     experiment: Annotated[
-        str, typer.Argument(help=f"{', '.join((*TASKS, BNN, *GAUSSIAN_VI, SIR))}; or {ALL}.")
+        str, typer.Argument(help=f"{', '.join((*TASKS, BNN, *_OWN))}; or {ALL}.")
     ],
     as_: Annotated[
         str | None,
@@ -69,8 +74,8 @@ def reproduce(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder with the image files of bnn; by default below the folder in the variable "
-            "AMORTIS_DATA, else they are fetched.",
+            help="Folder with the files of bnn, iterative, topics; by default below the folder in "
+            "the variable AMORTIS_DATA, else they are fetched.",
         ),
     ] = None,
 ) -> int:
@@ -113,12 +118,18 @@ def _own(
     seeds: int | None,
     seed: int,
     out: Path,
-    given: Mapping[str, object],
+    given: Mapping[str, Any],
 ) -> int | None:
     """Run an experiment that writes its own page; None if it is another."""
     name = experiment.strip().casefold()
     if name in GAUSSIAN_VI:
         return reproduce_gaussian_vi(experiment, schedule, seed, out, {**given, "seeds": seeds})
+    if name in ITERATIVE:
+        others = {**given, "seeds": seeds, "data": None}
+        return reproduce_iterative(experiment, schedule, seed, out, given["data"], others)
+    if name == TOPICS:
+        others = {**given, "seeds": seeds, "page": None}
+        return reproduce_topics(schedule, seed, out, given["page"], others)
     return reproduce_sir(seeds, seed, out, given) if name == SIR else None
 
 
@@ -198,7 +209,7 @@ def _with_images(experiment: str, only: Sequence[str] | None) -> bool:
 def _wanted(
     experiment: str, as_: str | None, only: Sequence[str] | None
 ) -> list[tuple[str, Setting]]:
-    name = _choice("experiment", experiment, [*TASKS, BNN, *GAUSSIAN_VI, SIR, ALL])
+    name = _choice("experiment", experiment, [*TASKS, BNN, *_OWN, ALL])
     settings = {setting.value: setting for setting in Setting}
     setting = None if as_ is None else settings[_choice("--as", as_, settings)]
     if name != ALL:

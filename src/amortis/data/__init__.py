@@ -23,6 +23,7 @@ from amortis.data.images import (
 from amortis.data.matching import UNNAMED, argument_names, match_arguments, match_names
 from amortis.data.parquet import parquet_names, read_parquet
 from amortis.data.read import array_names, read_arguments, read_arrays
+from amortis.data.sparse_counts import SparseCounts, read_counts
 
 __all__ = [
     "FASHION_MNIST",
@@ -35,6 +36,7 @@ __all__ = [
     "LabelledImages",
     "Part",
     "PublishedFile",
+    "SparseCounts",
     "argument_names",
     "array_names",
     "cache_folder",
@@ -48,6 +50,7 @@ __all__ = [
     "parquet_names",
     "read_arguments",
     "read_arrays",
+    "read_counts",
     "read_csv",
     "read_idx",
     "read_npz",

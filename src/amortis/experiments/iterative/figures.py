@@ -66,8 +66,8 @@ def ways_figure(result: IterativeResult) -> Any:
         axes.axhline(result.optimum, color=_OPTIMUM, ls="--", lw=1, label="own optima")
         axes.set_title(f"gradient ascent by {title}", fontsize=9)
         axes.set_xlabel("steps of inference")
-        axes.set_ylim(result.optimum - _TOP, result.optimum + 1.0)
-        axes.legend(fontsize=7, frameon=False, loc="lower right")
+        axes.set_ylim(result.optimum - 2.0 * _TOP, result.optimum + 2.0)
+        axes.legend(fontsize=7, framealpha=0.9, loc="lower right")
     figure.axes[0].set_ylabel("held-out ELBO (nats per image)")
     return figure
 
