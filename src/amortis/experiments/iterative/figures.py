@@ -22,7 +22,7 @@ def training_figure(result: IterativeResult) -> Any:
     """
     figure = new_figure(9.5, 4.0)
     by_time, by_steps = figure.subplots(1, 2, sharey=True)
-    for run, colour in zip(result.runs, _COLOURS, strict=True):
+    for run, colour in zip(result.runs, _COLOURS, strict=False):
         seconds = np.asarray(run.seconds)
         steps = run.iterations * seconds / seconds[-1]
         for axes, across in ((by_time, seconds), (by_steps, steps)):

@@ -27,7 +27,7 @@ class Method:
 
 
 def methods(size: IterativeSize) -> tuple[Method, ...]:
-    """All of them, in the order in which they are shown."""
+    """All that are not left out, in the order in which they are shown."""
     network = amortis.MLP(size.width)
     iterated = [
         Method(
@@ -40,9 +40,10 @@ def methods(size: IterativeSize) -> tuple[Method, ...]:
     rule, draws = amortis.AdamSteps(0.05), size.draws
     semi = amortis.GradientAscent(rule=rule, steps=5, start=network, draws=draws)
     ascent = amortis.GradientAscent(rule=rule, steps=20, draws=draws)
-    return (
+    every = (
         Method(STANDARD, network, 1e-3),
         *iterated,
         Method(SEMI, semi, 1e-3),
         Method(ASCENT, ascent, 1e-3),
     )
+    return tuple(method for method in every if method.name not in size.without)

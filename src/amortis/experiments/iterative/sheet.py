@@ -62,11 +62,9 @@ def iterative_sheet(result: IterativeResult, name: str) -> Sheet:
 def learned(result: IterativeResult) -> list[str]:
     """What came out, held against what was to be shown."""
     best = {run.name: run.held_out[run.best] for run in result.runs}
-    said = [
-        _gained(FOLLOWED, best[FOLLOWED] - best[STANDARD]),
-        _gained(SEMI, best[SEMI] - best[STANDARD]),
-        _rises(result),
-    ]
+    beside = [name for name in (FOLLOWED, SEMI) if name in best]
+    said = [_gained(name, best[name] - best[STANDARD]) for name in beside]
+    said.append(_rises(result))
     level = result.optimum - _NEAR
     steps = result.learned.reaches(level)
     ascents = [(c.reaches(level), c.name) for c in result.ascents]

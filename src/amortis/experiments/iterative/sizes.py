@@ -22,6 +22,7 @@ class IterativeSize:
         most_steps: how far they are followed.
         rates: learning rates of gradient ascent.
         surface_seconds: training of the model with two latents whose surface is drawn.
+        without: names of methods that are left out.
     """
 
     training: int = 8000
@@ -38,6 +39,7 @@ class IterativeSize:
     most_steps: int = 64
     rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
     surface_seconds: float = 20.0
+    without: tuple[str, ...] = ()
 
 
 SHORT = IterativeSize()

@@ -48,16 +48,16 @@ class Surface:
     first: Float[np.ndarray, " x"]
     second: Float[np.ndarray, " y"]
     elbo: Float[np.ndarray, "y x"]
-    near_first: Float[np.ndarray, " x"]
-    near_second: Float[np.ndarray, " y"]
-    near_elbo: Float[np.ndarray, "y x"]
+    near_first: Float[np.ndarray, " near_x"]
+    near_second: Float[np.ndarray, " near_y"]
+    near_elbo: Float[np.ndarray, "near_y near_x"]
     optimum: Float[np.ndarray, "2"]
     optimum_elbo: float
     encoder: Float[np.ndarray, "2"]
     encoder_elbo: float
     iterative: Float[np.ndarray, "steps 2"]
     iterative_elbo: float
-    ascent: Float[np.ndarray, "steps 2"]
+    ascent: Float[np.ndarray, "climbed 2"]
 
 
 def draw_surface(images: Binarised, size: IterativeSize, *, key: RandomKey) -> Surface:
