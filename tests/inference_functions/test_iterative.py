@@ -209,6 +209,57 @@ def test_gradients_are_those_of_the_iterates_that_are_named(model):
     np.testing.assert_allclose(shared, value, rtol=1e-12)
 
 
+@pytest.mark.parametrize("through", [False, True], ids=["held", "through"])
+def test_semi_amortized_ascent_takes_hand_made_steps_from_a_learned_start(model, through):
+    """What the start gives, then K steps; it is trained by its own ELBO, or through the steps."""
+    steps, rate, decay = 3, 0.05, 0.5
+    start = MLP(4, 1)
+    rule = MomentumSteps(rate, decay)
+    guide = guide_of(model, GradientAscent(rule=rule, steps=steps, start=start, through=through))
+    loss = NegativeElbo(model, guide, ClosedFormEntropy())
+    parameters, noise = moved(guide.init(KEY)), loss.fixed_noise(KEY, 8)
+
+    def started(given):
+        return guide.offset + start(given["locals"]["start"], guide.contexts, None)
+
+    def total(raw, given):
+        return jnp.sum(guide.row_elbos(guide.factors(), given, raw, None)[0])
+
+    def climbed(given):
+        raw = started(given)
+        speed = jnp.zeros_like(raw)
+        for _ in range(steps):
+            speed = decay * speed + jax.grad(total)(raw, given)
+            raw = raw + rate * speed
+        return raw
+
+    iterates = guide.iterates(parameters, None)
+    assert iterates.shape == (steps + 1, ROWS, RAW)
+    np.testing.assert_allclose(iterates[0], started(parameters), rtol=1e-12)
+    np.testing.assert_allclose(guide.fitted_raw(parameters, None), climbed(parameters), rtol=1e-9)
+
+    def minus_elbo(given, raw):
+        draws = elbo_draws(model, guide, loss.gradient, given, noise, None, raw=raw)
+        return -jnp.vdot(jnp.asarray(noise.weight), draws) / ROWS
+
+    of_start = jax.grad(lambda given: minus_elbo(given, started(given)))(parameters)
+    of_model = jax.grad(minus_elbo)(parameters, climbed(parameters))
+    of_all = jax.grad(lambda given: minus_elbo(given, climbed(given)))(parameters)
+    apart = {"globals": of_model["globals"], "locals": of_start["locals"]}
+    expected, other = (of_all, apart) if through else (apart, of_all)
+    value, slopes = jax.value_and_grad(loss.value)(parameters, noise, None)
+    np.testing.assert_allclose(value, minus_elbo(parameters, climbed(parameters)), rtol=1e-12)
+    for part in ("globals", "locals"):
+        found, wanted, unlike = (
+            np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree[part])])
+            for tree in (slopes, expected, other)
+        )
+        np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-10)
+        assert np.abs(wanted - unlike).max() > 1e-3  # the two choices could be told apart here
+    # The same by what fixed draws share.
+    np.testing.assert_allclose(loss.value_of(loss.shared(parameters), noise), value, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("weights", "expected"), [(AllSteps(), [0.25] * 4), (LastStep(), [0, 0, 0, 1])]
 )

@@ -79,6 +79,8 @@ def _calmer_slopes(fitted: Fit) -> tuple[str, ...]:
 def _richer_globals(fitted: Fit) -> tuple[str, ...]:
     guide = fitted.guide
     honest = "fitted.covariance(): honest sds of the means by linear response"
+    if fitted.model.starts:
+        return (honest,)  # other families cannot stand beside parameters without a prior
     if not fitted.model.locals_:
         select = "amortis.select_family(model, key=key): which family to trust"
         responds = fitted.maximises_elbo and guide.global_family.is_identified

@@ -33,7 +33,8 @@ class Spread:
 
     Attributes:
         names: of the unconstrained coordinates of the globals, such as `b[2]`; with a word where
-            a bijection stands between them and the site, such as `tau (unconstrained)`.
+            a bijection stands between them and the site, such as `tau (unconstrained)`. Parameters
+            without a prior, which are point estimates, are not among them.
         means: under q.
         sds: under q.
         responding: sds by linear response, see `Fit.covariance`; NaN where not measured.
@@ -145,7 +146,9 @@ def spread_of(fitted: Fit, weighted: Weighted | None, k: float) -> Spread | None
     found = (unknown, unknown, unknown)
     if weighted is not None and (k <= TRUSTED or weighted.even):
         found = (weighted.means, weighted.errors, weighted.sds)
-    return Spread(_names(fitted, means), means, sds, _responding(fitted), *found)
+    there = sds > 0.0  # point estimates beside a density have no spread
+    names = tuple(np.array(_names(fitted, means))[there].tolist())
+    return Spread(names, *(part[there] for part in (means, sds, _responding(fitted), *found)))
 
 
 def _names(fitted: Fit, means: Float[np.ndarray, " d"]) -> tuple[str, ...]:
@@ -156,7 +159,9 @@ def _names(fitted: Fit, means: Float[np.ndarray, " d"]) -> tuple[str, ...]:
     names: list[str] = []
     for site, shape in layout.shapes.items():
         own = SiteLayout({site: shape}).names
-        same = np.shape(values[site]) == shape and np.allclose(values[site], there[site])
+        same = site not in values or (  # parameters without a prior are no latents
+            np.shape(values[site]) == shape and np.allclose(values[site], there[site])
+        )
         names += own if same else [f"{name} (unconstrained)" for name in own]
     return tuple(names)
 

@@ -62,7 +62,7 @@ def tail_draws(guide: Guide, seed: Sequence[int], draws: int) -> TailDraws:
 def tail_rule(
     locals_: int, globals_: int, seed: Sequence[int], draws: int
 ) -> tuple[
-    Float[np.ndarray, "draws d_z"], Float[np.ndarray, "draws d_theta"], Float[np.ndarray, " draws"]
+    Float[np.ndarray, "draws d_z"], Float[np.ndarray, "draws noise"], Float[np.ndarray, " draws"]
 ]:
     """Standard normal noise, half of it widened, and the mass of each draw.
 

@@ -50,7 +50,7 @@ def integrated_rows(
     guide: Guide,
     variational: Parameters,
     raw: Float[Array, "batch raw"],
-    theta_noise: Float[ArrayLike, "draws d_theta"],
+    theta_noise: Float[ArrayLike, "draws noise"],
     rule: Noise,
     index: RowIndex | None,
 ) -> tuple[Float[Array, "draws batch"], Float[Array, "draws batch"], Float[Array, "draws batch"]]:
@@ -76,7 +76,7 @@ def integrated_rows(
     rows = model.data if index is None else model.rows(index)
     log_weight = jnp.log(jnp.asarray(rule.weight))
 
-    def at(theta_one: Float[Array, " d_theta"]) -> tuple[Array, Array, Array]:
+    def at(theta_one: Float[Array, " noise"]) -> tuple[Array, Array, Array]:
         def ratio(z_one: Float[Array, "rows d_z"]) -> Float[Array, " batch"]:
             theta, z = guide.sample(variational, raw, Noise(theta_one, z_one, jnp.ones(())))
             _, log_q = guide.log_density(variational, raw, theta, z)
@@ -99,14 +99,14 @@ def global_log_weights(
     model: LatentModel,
     guide: Guide,
     variational: Parameters,
-    theta_noise: Float[ArrayLike, "draws d_theta"],
+    theta_noise: Float[ArrayLike, "draws noise"],
 ) -> Float[Array, " draws"]:
     r"""$\log p(\theta) - \log q(\theta)$ on the unconstrained scale, in nats."""
     # Where all rows have to be handed over, they are; their locals do not enter.
     rows = None if model.separable else model.data
     z = None if model.separable else model.zeros(model.size)
 
-    def one(noise: Float[Array, " d_theta"]) -> Float[Array, ""]:
+    def one(noise: Float[Array, " noise"]) -> Float[Array, ""]:
         value = guide.global_family.sample(variational["globals"], noise)
         theta = guide.theta.split(value)
         log_q = guide.global_family.log_density(variational["globals"], value)
@@ -117,7 +117,7 @@ def global_log_weights(
 
 @eqx.filter_jit
 def global_values(
-    guide: Guide, variational: Parameters, theta_noise: Float[ArrayLike, "draws d_theta"]
+    guide: Guide, variational: Parameters, theta_noise: Float[ArrayLike, "draws noise"]
 ) -> Float[Array, "draws d_theta"]:
     """Unconstrained globals that some noise makes."""
     raw = variational["globals"]

@@ -14,7 +14,7 @@ class Noise(eqx.Module):
         weight: weight of each draw in an expectation, shape (...); all weights sum to one.
     """
 
-    theta: Float[ArrayLike, "*draws d_theta"]
+    theta: Float[ArrayLike, "*draws noise"]
     z: Float[ArrayLike, "*draws rows d_z"]
     weight: Float[ArrayLike, "*draws"]
 

@@ -224,7 +224,7 @@ def _power_of_two(at_least: int | float) -> int:
 
 
 def _noise(
-    theta: Float[np.ndarray, "draws d_theta"],
+    theta: Float[np.ndarray, "draws noise"],
     z: Float[np.ndarray, "draws rows d_z"],
     weight: Float[np.ndarray, " draws"],
 ) -> Noise:
