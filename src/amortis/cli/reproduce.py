@@ -15,6 +15,7 @@ from amortis.cli.progress import progress_display
 from amortis.cli.reproduce_bnn import BNN, Done, reproduce_bnn, require_images
 from amortis.cli.reproduce_gaussian_vi import GAUSSIAN_VI, reproduce_gaussian_vi
 from amortis.cli.reproduce_sir import SIR, reproduce_sir
+from amortis.cli.reproduce_vae import VAE, reproduce_vae
 from amortis.experiments import reproduction
 from amortis.experiments.bnn.section import page_section
 from amortis.experiments.comparison import Setting
@@ -37,7 +38,7 @@ _MOST_SEEDS = 10_000
 
 def reproduce(
     experiment: Annotated[
-        str, typer.Argument(help=f"{', '.join((*TASKS, BNN, *GAUSSIAN_VI, SIR))}; or {ALL}.")
+        str, typer.Argument(help=f"{', '.join((*TASKS, BNN, *GAUSSIAN_VI, SIR, VAE))}; or {ALL}.")
     ],
     as_: Annotated[
         str | None,
@@ -69,15 +70,15 @@ def reproduce(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder with the image files of bnn; by default below the folder in the variable "
-            "AMORTIS_DATA, else they are fetched.",
+            help="Folder with the image files of bnn and vae; by default below the folder in the "
+            "variable AMORTIS_DATA, else they are fetched.",
         ),
     ] = None,
 ) -> int:
     """Run published experiments; a run that was interrupted goes on where it stopped."""
     _require_seeds(seeds, seed)
     given = {"as": as_, "only": only, "page": page, "data": data}
-    if (code := _own(experiment, schedule, seeds, seed, out, given)) is not None:
+    if (code := _own(experiment, schedule, seeds, seed, out, data, given)) is not None:
         return code
     if page is not None:
         prepare_folder(page.parent, "the folder of --page")
@@ -113,12 +114,16 @@ def _own(
     seeds: int | None,
     seed: int,
     out: Path,
+    data: Path | None,
     given: Mapping[str, object],
 ) -> int | None:
     """Run an experiment that writes its own page; None if it is another."""
     name = experiment.strip().casefold()
     if name in GAUSSIAN_VI:
         return reproduce_gaussian_vi(experiment, schedule, seed, out, {**given, "seeds": seeds})
+    if name == VAE:
+        asked = {**given, "seeds": seeds, "data": None}
+        return reproduce_vae(schedule, seed, out, data, asked)
     return reproduce_sir(seeds, seed, out, given) if name == SIR else None
 
 
@@ -198,7 +203,7 @@ def _with_images(experiment: str, only: Sequence[str] | None) -> bool:
 def _wanted(
     experiment: str, as_: str | None, only: Sequence[str] | None
 ) -> list[tuple[str, Setting]]:
-    name = _choice("experiment", experiment, [*TASKS, BNN, *GAUSSIAN_VI, SIR, ALL])
+    name = _choice("experiment", experiment, [*TASKS, BNN, *GAUSSIAN_VI, SIR, VAE, ALL])
     settings = {setting.value: setting for setting in Setting}
     setting = None if as_ is None else settings[_choice("--as", as_, settings)]
     if name != ALL:
