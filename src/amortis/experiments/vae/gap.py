@@ -89,7 +89,7 @@ def gap_of(fitted: amortis.Fit, images: str, size: VaeSize, key: RandomKey) -> G
         fitted,
         key=key,
         rows=size.measured,
-        families=(amortis.DiagonalNormal(), amortis.FullRank(), amortis.Flow()),
+        families=size.families,
         importance=amortis.ImportanceSampling(draws=size.importance),
         annealed=amortis.AnnealedImportanceSampling(
             temperatures=size.temperatures, chains=size.chains, leapfrog=size.leapfrog

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import amortis
+
 
 @dataclasses.dataclass(frozen=True)
 class VaeSize:
@@ -18,6 +20,7 @@ class VaeSize:
         measured: images of each kind on which the inference gap is taken apart.
         ascent_steps: steps of Adam towards each image's own optimum.
         ascent_draws: draws of each image per step.
+        families: of the optima, from the poorest to the richest, the encoder's first.
         importance: draws of importance sampling.
         temperatures: steps of the annealed path.
         chains: annealed chains of each image.
@@ -36,6 +39,11 @@ class VaeSize:
     measured: int = 100
     ascent_steps: int = 300
     ascent_draws: int = 8
+    families: tuple[amortis.DiagonalNormal | amortis.FullRank | amortis.Flow, ...] = (
+        amortis.DiagonalNormal(),
+        amortis.FullRank(),
+        amortis.Flow(),
+    )
     importance: int = 5000
     temperatures: int = 50
     chains: int = 8
