@@ -130,7 +130,8 @@ def write_plots(fit: Fit, moments: Moments, folder: Path) -> tuple[list[str], st
     Returns:
         Names of the files written, and a hint where matplotlib is missing.
     """
-    names = fit.model.globals_
+    # Estimates, such as a network's weights, have no sds to draw.
+    names = [name for name in fit.model.globals_ if name in moments]
     plots: dict[str, Callable[[Path], None]] = {}
     if np.isfinite(fit.history.objective).any():
         label = type(fit.guide.inference).__name__

@@ -17,6 +17,7 @@ from amortis.cli.reproduce_gaussian_vi import GAUSSIAN_VI, reproduce_gaussian_vi
 from amortis.cli.reproduce_iterative import ITERATIVE, reproduce_iterative
 from amortis.cli.reproduce_sir import SIR, reproduce_sir
 from amortis.cli.reproduce_topics import TOPICS, reproduce_topics
+from amortis.cli.reproduce_vae import VAE, reproduce_vae
 from amortis.experiments import reproduction
 from amortis.experiments.bnn.section import page_section
 from amortis.experiments.comparison import Setting
@@ -31,7 +32,7 @@ from amortis.report import text_table
 ALL = "paper"
 """Stands for all experiments."""
 
-_OWN = (*GAUSSIAN_VI, SIR, *ITERATIVE, TOPICS)
+_OWN = (*GAUSSIAN_VI, SIR, *ITERATIVE, VAE, TOPICS)
 """Experiments that write pages of their own."""
 
 _BARS = 4
@@ -74,7 +75,7 @@ def reproduce(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder with the files of bnn, iterative, topics; by default below the folder in "
+            help="Folder with the files of bnn, iterative, vae; by default below the folder in "
             "the variable AMORTIS_DATA, else they are fetched.",
         ),
     ] = None,
@@ -130,6 +131,9 @@ def _own(
     if name == TOPICS:
         others = {**given, "seeds": seeds, "page": None}
         return reproduce_topics(schedule, seed, out, given["page"], others)
+    if name == VAE:
+        asked = {**given, "seeds": seeds, "data": None}
+        return reproduce_vae(schedule, seed, out, given["data"], asked)
     return reproduce_sir(seeds, seed, out, given) if name == SIR else None
 
 

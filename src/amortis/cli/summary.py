@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from amortis import Estimate, Fit, GradientAscent, Iterative, LatentModel, cut_slopes
 from amortis.cli.progress import duration
 from amortis.report import Cell, Column, flat_entries, text_table
-from amortis.report.numbers import Moments
+from amortis.report.numbers import Moments, global_moments
 
 _MOST_ENTRIES = 4
 """Entries of a large global that are shown."""
@@ -91,10 +91,11 @@ def describe_end(fit: Fit, seconds: float) -> str:
 
 def _globals(fit: Fit, moments: Moments) -> list[str]:
     point = not fit.guide.global_family.is_density
-    sites = list(fit.model.globals_)
+    known = global_moments(fit, moments)
+    sites = list(known)
     rows: list[list[Cell]] = []
     for site in sites[:_MOST_SITES]:
-        entries = list(flat_entries(site, *moments[site]))
+        entries = list(flat_entries(site, *known[site]))
         shown = entries if len(entries) <= _MOST_ENTRIES + 1 else entries[:_MOST_ENTRIES]
         rows += [[label, mean, None if point else sd] for label, mean, sd in shown]
         if len(shown) < len(entries):

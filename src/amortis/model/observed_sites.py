@@ -11,12 +11,14 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array
+from numpyro.distributions import biject_to
 
 from amortis._errors import ArgumentError
 from amortis._types import RandomKey, Sites, Values
 from amortis.model.bound_call import BoundCall
 from amortis.model.latent_model import LatentModel
 from amortis.model.numpyro_sites import peel
+from amortis.model.parameter import Parameter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +134,10 @@ def _outline_of_density(model: LatentModel, arguments: Mapping[str, Any]) -> Out
 
 
 def _latents(model: LatentModel, theta: Sites, z: Sites) -> dict[str, Array]:
+    """Values of all latents, and of what has no prior, on the model's scale."""
     values: Values = model.constrain(theta, z)
-    return {name: values[name] for name in (*model.globals_, *model.locals_)}
+    named = (name for name in (*model.globals_, *model.locals_) if name not in model.starts)
+    return {name: values[name] for name in named} | {name: theta[name] for name in model.starts}
 
 
 def _trace(call: BoundCall, held: "_Held", key: RandomKey) -> dict[str, Any]:
@@ -147,7 +151,10 @@ def _trace(call: BoundCall, held: "_Held", key: RandomKey) -> dict[str, Any]:
 
 
 class _Held:
-    """Holds the latents at values on their supports; draws the observed sites, or leaves them."""
+    """Holds the latents at values on their supports; draws the observed sites, or leaves them.
+
+    What has no prior is no value of `constrain`, and comes unconstrained.
+    """
 
     def __init__(self, latents: Values, replicates: bool = False) -> None:
         self._latents, self._replicates = latents, replicates
@@ -162,6 +169,8 @@ class _Held:
                 site["value"] = _drawn(site)
             return None
         value = self._latents[site["name"]]
+        if isinstance(site["fn"], Parameter):
+            return biject_to(site["fn"].constraint)(value)
         # Inside `scan` NumPyro hands over one step's site, and says which step it is.
         step = site["infer"].get("_scan_current_index")
         inside = step is not None and value.ndim > len(site["fn"].shape())

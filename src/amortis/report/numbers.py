@@ -12,9 +12,13 @@ from jaxtyping import ArrayLike, Float
 
 from amortis._version import __version__
 from amortis.fitting import Estimate, Fit
+from amortis.model import AbstractRebind
 
 Moments = Mapping[str, tuple[ArrayLike, ArrayLike]]
 """By site, mean and standard deviation, as `Fit.moments` returns them."""
+
+_MOST_NUMBERS = 10_000
+"""Numbers of a site that are written out; weights of networks are in the archive."""
 
 _PACKAGES = ("jax", "numpyro", "equinox", "optax", "numpy")
 
@@ -26,7 +30,8 @@ def fit_numbers(fit: Fit, elbo: Estimate, moments: Moments, seconds: float) -> d
         fit: the fit.
         elbo: its ELBO on fresh draws, in nats, total.
         moments: means and standard deviations by site on the constrained scale, from
-            `fit.moments()`; those of the model's globals are reported.
+            `fit.moments()`; those of the model's globals are reported, estimates without a prior
+            among them, but for sites of more than 10 000 numbers, of which the shape is.
         seconds: wall time of the fit, compilation included.
 
     Returns:
@@ -55,8 +60,7 @@ def fit_numbers(fit: Fit, elbo: Estimate, moments: Moments, seconds: float) -> d
         "draws": int(history.draws[-1]) if blocks else None,
         "iterations": int(history.iterations[-1]) if blocks else 0,
         "globals": {
-            site: {"mean": _nested(moments[site][0]), "sd": _nested(moments[site][1])}
-            for site in model.globals_
+            site: _shown(mean, sd) for site, (mean, sd) in global_moments(fit, moments).items()
         },
         "history": {
             "seconds": _nested(history.seconds),
@@ -66,6 +70,24 @@ def fit_numbers(fit: Fit, elbo: Estimate, moments: Moments, seconds: float) -> d
         "versions": versions(),
         "device": jax.default_backend(),
     }
+
+
+def global_moments(fit: Fit, moments: Moments) -> dict[str, tuple[ArrayLike, ArrayLike]]:
+    """Moments of the globals by site, and estimates without a prior by array, with sds of zero.
+
+    Args:
+        fit: the fit.
+        moments: from `fit.moments()`, which has no estimates.
+    """
+    rebind = fit.model.rebind
+    sites = rebind.parameters if isinstance(rebind, AbstractRebind) else ()
+    estimates: dict[str, tuple[ArrayLike, ArrayLike]] = {}
+    for site in sites or ():
+        values = jax.tree.leaves(fit.params[site.name])
+        pairs = zip(site.leaves, values, strict=True)
+        estimates |= {name: (value, np.zeros(np.shape(value))) for name, value in pairs}
+    known = estimates | dict(moments)
+    return {site: known[site] for site in fit.model.globals_}
 
 
 def versions() -> dict[str, str]:
@@ -98,6 +120,12 @@ def flat_entries(
 
 def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def _shown(mean: ArrayLike, sd: ArrayLike) -> dict[str, Any]:
+    if np.size(mean) > _MOST_NUMBERS:
+        return {"shape": list(np.shape(mean))}
+    return {"mean": _nested(mean), "sd": _nested(sd)}
 
 
 def _nested(values: ArrayLike) -> Any:

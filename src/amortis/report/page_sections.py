@@ -1,6 +1,7 @@
 """The sections of a report page, each from the record that it is about."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from amortis.fitting import Fit
 from amortis.report.calibration_series import CalibrationLike, calibration_panel
 from amortis.report.function_series import FunctionValues, function_panels
 from amortis.report.markup import Child, Markup, as_it_is, element, joined, named
-from amortis.report.numbers import Moments, flat_entries
+from amortis.report.numbers import Moments, flat_entries, global_moments
 from amortis.report.page_parts import (
     figures,
     paragraph,
@@ -81,15 +82,17 @@ def function_section(values: FunctionValues | None, note: str) -> Markup | None:
 def globals_section(fitted: Fit, moments: Moments) -> Markup | None:
     """Means and standard deviations of the globals."""
     point = not fitted.guide.global_family.is_density
-    entries = [e for site in fitted.model.globals_ for e in flat_entries(site, *moments[site])]
+    known = global_moments(fitted, moments)
+    every = itertools.chain.from_iterable(flat_entries(site, *known[site]) for site in known)
+    entries = list(itertools.islice(every, _MOST_GLOBALS))
     if not entries:
         return None
     rows: list[list[Child]] = [
         [named(label), number(mean, 5), *([] if point else [number(sd, 3)])]
-        for label, mean, sd in entries[:_MOST_GLOBALS]
+        for label, mean, sd in entries
     ]
-    left_out = len(entries) - len(rows)
-    more = f" The first {len(rows)} of {len(entries)} are shown." if left_out else ""
+    count = sum(np.size(mean) for mean, _ in known.values())
+    more = f" The first {len(rows)} of {count:,} are shown." if len(rows) < count else ""
     kind = "Point estimates" if point else "Means and standard deviations under q"
     return section(
         "globals",
