@@ -136,8 +136,8 @@ def _outline_of_density(model: LatentModel, arguments: Mapping[str, Any]) -> Out
 def _latents(model: LatentModel, theta: Sites, z: Sites) -> dict[str, Array]:
     """Values of all latents, and of what has no prior, on the model's scale."""
     values: Values = model.constrain(theta, z)
-    named = (name for name in (*model.globals_, *model.locals_) if name not in model.starts)
-    return {name: values[name] for name in named} | {name: theta[name] for name in model.starts}
+    named = (*model.globals_, *model.locals_)
+    return {name: theta[name] if name in model.starts else values[name] for name in named}
 
 
 def _trace(call: BoundCall, held: "_Held", key: RandomKey) -> dict[str, Any]:

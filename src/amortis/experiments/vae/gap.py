@@ -94,7 +94,9 @@ def gap_of(fitted: amortis.Fit, images: str, size: VaeSize, key: RandomKey) -> G
         annealed=amortis.AnnealedImportanceSampling(
             temperatures=size.temperatures, chains=size.chains, leapfrog=size.leapfrog
         ),
-        search=amortis.RowAscent(steps=size.ascent_steps, draws=size.ascent_draws),
+        search=amortis.RowAscent(
+            steps=size.ascent_steps, draws=size.ascent_draws, rate=size.ascent_rate
+        ),
         draws=size.gap_draws,
     )
     return Gap(
