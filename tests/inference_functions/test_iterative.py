@@ -376,8 +376,9 @@ def test_a_function_without_steps_takes_no_more(normals):
         Iterative(MLP(3, 1), 2, Errors(LayerNormalized()), Additive(), FromPrior()),
         Iterative(Polynomial(1), 2, Errors()),
         GradientAscent(MomentumSteps(0.1, 0.5), 2),
+        GradientAscent(MomentumSteps(0.1), 2, MLP(3, 1), through=True, draws=4),
     ],
-    ids=["start", "choices", "adam", "lbfgs", "errors-prior", "errors", "momentum"],
+    ids=["start", "choices", "adam", "lbfgs", "errors-prior", "errors", "momentum", "semi"],
 )
 def test_archives_keep_every_choice_and_infer_the_same(inference, normals, tmp_path):
     model, x = normals
