@@ -1,4 +1,4 @@
-"""Whether what a model observes can be observed: images of zeros and ones, counts, shares.
+"""Whether what a model observes can be observed: images of zeros and ones, counts.
 
 NumPyro evaluates a Bernoulli's log probability at 0.5, or a Poisson's at 2.7, without a word, and
 what comes out is the posterior of another model.
@@ -27,7 +27,6 @@ _WHAT = {
     constraints.multinomial: "whole numbers from 0 on that add up to its total count",
     type(constraints.positive): "positive numbers",
     type(constraints.unit_interval): "numbers between 0 and 1",
-    type(constraints.simplex): "shares that add up to 1",
 }
 """Supports that do not hang on latents, and what their values are."""
 
