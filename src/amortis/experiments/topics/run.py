@@ -28,7 +28,7 @@ _PEERS = (
     Peer("scikit-learn, batch, tuned", "batch", 20, 256, 0.1, 1.0),
     Peer("scikit-learn, online, tuned", "online", 10, 256, 0.1, 1.0),
 )
-"""Its defaults, and the best of eleven settings of both priors that were tried by hand."""
+"""Its defaults, and the best of the settings of both priors that were tried by hand."""
 
 
 @dataclasses.dataclass(frozen=True)
