@@ -25,6 +25,8 @@ from amortis.cli.choices import parse_globals, parse_inference, parse_optimiser,
         (parse_optimiser, "fixed:64", amortis.FixedDraws(draws=64)),
         (parse_optimiser, "fresh", amortis.FreshDraws()),
         (parse_optimiser, "fresh:1024", amortis.FreshDraws(batch=1024)),
+        (parse_optimiser, "adam", amortis.ConstantRate(1e-3, iterations=1000)),
+        (parse_optimiser, "adam:20x9", amortis.ConstantRate(1e-3, iterations=20, batch=9)),
     ],
 )
 def test_text_becomes_the_object(parse, text, choice) -> None:
@@ -54,6 +56,8 @@ def test_text_becomes_the_object(parse, text, choice) -> None:
         (parse_optimiser, "fixd", "--optimiser is 'fixd'; .*did you mean 'fixed'"),
         (parse_optimiser, "fixed:0", "draws is 0"),
         (parse_optimiser, "fresh:-1", "batch is -1"),
+        (parse_optimiser, "adam:20", "expected fixed"),
+        (parse_optimiser, "adam:0x9", "iterations is 0"),
     ],
 )
 def test_what_is_no_choice_is_refused_in_one_line(parse, text, message) -> None:

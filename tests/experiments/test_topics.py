@@ -234,7 +234,7 @@ def test_the_command_writes_its_page(corpus, tmp_path, monkeypatch, capsys) -> N
     monkeypatch.setenv("AMORTIS_DATA", str(tmp_path))
     written(tmp_path / "20newsgroups", corpus)
     monkeypatch.setattr(
-        "amortis.cli.reproduce_topics.SHORT",
+        "amortis.experiments.topics.SHORT",
         dataclasses.replace(SMALL, lda=dataclasses.replace(SMALL.lda, steps=50)),
     )
     monkeypatch.setattr(

@@ -114,7 +114,7 @@ def test_pictures_are_what_the_decoder_makes_of_latents(finished, images):
 
 def test_a_killed_run_goes_on(finished, images, monkeypatch):
     folder, (result, pictures) = finished
-    (folder / next(p.name for p in folder.glob("*-likelihood.json"))).unlink()
+    (folder / next(p.name for p in folder.glob("likelihood-*.json"))).unlink()
 
     def not_again(*_):
         raise AssertionError("was kept")
@@ -144,7 +144,7 @@ def _kept(finished, images):
     folder, (result, _) = finished
     network_key = jax.random.split(jax.random.key(0), 6)[0]
     network = run_module.image_decoder(SIZE.latent, SIZE.width, 16, network_key)
-    (archive,) = folder.glob("*-fit.amortis")
+    (archive,) = folder.glob("fit-*.amortis")
     fitted = amortis.load(archive, run_module.image_model(network), images.training)
     assert fitted.parameters == result.parameters
     return fitted, network

@@ -31,7 +31,7 @@ GLOBALS_FORMS = (
     "pathfinder[:PATHS] or batch-and-match"
 )
 LOCALS_FORMS = "diagonal, full-rank, conditional or conditional-full-rank"
-OPTIMISER_FORMS = "fixed[:DRAWS] or fresh[:BATCH]"
+OPTIMISER_FORMS = "fixed[:DRAWS], fresh[:BATCH] or adam[:STEPSxBATCH]"
 
 
 def parse_inference(text: str) -> AbstractInferenceFunction:
@@ -89,12 +89,16 @@ def parse_locals(text: str) -> AbstractFamily:
 def parse_optimiser(text: str) -> AbstractMethod:
     """Read an optimiser: `fixed`, `fixed:64` (draws to start with), `fresh`, `fresh:1024` (batch).
 
+    `adam:2000x100` is Adam at a constant rate of 0.001, for 2000 steps of 100 rows; `adam` for 1000
+    steps of all rows.
+
     Raises:
         ArgumentError: it is none of these, or its number is out of range.
     """
     makers: dict[str, tuple[int, _Maker[AbstractMethod]]] = {
         "fixed": (1, lambda numbers: amortis.FixedDraws(draws=_only(numbers))),
         "fresh": (1, lambda numbers: amortis.FreshDraws(batch=_only(numbers))),
+        "adam": (2, _adam),
     }
     return _parse("--optimiser", text, makers, OPTIMISER_FORMS)
 
@@ -149,6 +153,11 @@ def _iterative(numbers: tuple[int, ...]) -> amortis.Iterative:
 
 def _gradient_ascent(numbers: tuple[int, ...]) -> amortis.GradientAscent:
     return amortis.GradientAscent(steps=numbers[0]) if numbers else amortis.GradientAscent()
+
+
+def _adam(numbers: tuple[int, ...]) -> amortis.ConstantRate:
+    steps, batch = numbers or (1000, None)
+    return amortis.ConstantRate(1e-3, iterations=steps, batch=batch)
 
 
 def _only(numbers: tuple[int, ...]) -> int | None:

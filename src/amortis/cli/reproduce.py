@@ -11,13 +11,11 @@ from amortis._errors import ArgumentError
 from amortis.cli.choices import nearest, require_at_least
 from amortis.cli.exit_codes import ExitCode
 from amortis.cli.output import prepare_folder
+from amortis.cli.own_page import Typed, reproduce_own_page
+from amortis.cli.own_pages import OWN_PAGES
 from amortis.cli.progress import progress_display
 from amortis.cli.reproduce_bnn import BNN, Done, reproduce_bnn, require_images
-from amortis.cli.reproduce_gaussian_vi import GAUSSIAN_VI, reproduce_gaussian_vi
-from amortis.cli.reproduce_iterative import ITERATIVE, reproduce_iterative
 from amortis.cli.reproduce_sir import SIR, reproduce_sir
-from amortis.cli.reproduce_topics import TOPICS, reproduce_topics
-from amortis.cli.reproduce_vae import VAE, reproduce_vae
 from amortis.experiments import reproduction
 from amortis.experiments.bnn.section import page_section
 from amortis.experiments.comparison import Setting
@@ -32,7 +30,7 @@ from amortis.report import text_table
 ALL = "paper"
 """Stands for all experiments."""
 
-_OWN = (*GAUSSIAN_VI, SIR, *ITERATIVE, VAE, TOPICS)
+_OWN = (*OWN_PAGES, SIR)
 """Experiments that write pages of their own."""
 
 _BARS = 4
@@ -75,8 +73,8 @@ def reproduce(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder with the files of bnn, iterative, vae; by default below the folder in "
-            "the variable AMORTIS_DATA, else they are fetched.",
+            help="Folder with the files of bnn, iterative, vae, topics; by default below the "
+            "folder in the variable AMORTIS_DATA, else images are fetched.",
         ),
     ] = None,
 ) -> int:
@@ -123,17 +121,10 @@ def _own(
 ) -> int | None:
     """Run an experiment that writes its own page; None if it is another."""
     name = experiment.strip().casefold()
-    if name in GAUSSIAN_VI:
-        return reproduce_gaussian_vi(experiment, schedule, seed, out, {**given, "seeds": seeds})
-    if name in ITERATIVE:
-        others = {**given, "seeds": seeds, "data": None}
-        return reproduce_iterative(experiment, schedule, seed, out, given["data"], others)
-    if name == TOPICS:
-        others = {**given, "seeds": seeds, "page": None}
-        return reproduce_topics(schedule, seed, out, given["page"], others)
-    if name == VAE:
-        asked = {**given, "seeds": seeds, "data": None}
-        return reproduce_vae(schedule, seed, out, given["data"], asked)
+    if name in OWN_PAGES:
+        others = {"as": given["as"], "only": given["only"], "seeds": seeds}
+        typed = Typed(schedule, seed, out, given["page"], given["data"], others)
+        return reproduce_own_page(name, OWN_PAGES[name], typed)
     return reproduce_sir(seeds, seed, out, given) if name == SIR else None
 
 

@@ -7,7 +7,6 @@ from os import fspath
 from typing import Any
 
 from amortis._errors import DataError
-from amortis.data.archives import npz_names, read_npz
 from amortis.data.columns import Arrays
 from amortis.data.comma_separated import csv_names, read_csv
 from amortis.data.files import FilePath
@@ -15,6 +14,7 @@ from amortis.data.idx import read_idx
 from amortis.data.json_file import json_names, read_json
 from amortis.data.matching import UNNAMED, match_arguments, match_names
 from amortis.data.parquet import parquet_names, read_parquet
+from amortis.data.sparse_archives import archive_names, read_archive
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def _ending(pattern: str) -> re.Pattern[str]:
 _FORMATS = (
     _Format(_ending(r"\.csv(\.gz)?"), csv_names, read_csv),
     _Format(_ending(r"\.parquet"), parquet_names, read_parquet),
-    _Format(_ending(r"\.npz"), npz_names, read_npz),
+    _Format(_ending(r"\.npz"), archive_names, read_archive),
     _Format(_ending(r"\.json"), json_names, read_json),
     # Published names differ: images.idx, images-idx3-ubyte.gz, images.idx3-ubyte.
     _Format(_ending(r"[.-]idx([0-9]+-[a-z]+)?(\.gz)?"), _idx_names, _read_idx),
@@ -55,7 +55,7 @@ def array_names(path: FilePath) -> list[str]:
         path: Where the file is; see `read_arrays` for the formats.
 
     Returns:
-        Names in the order of the file; `UNNAMED` for the one array of an IDX file.
+        Names in the order of the file; `UNNAMED` for an IDX file's array, or a SciPy matrix.
 
     Raises:
         MissingFileError: Nothing is there.
@@ -69,7 +69,7 @@ def read_arrays(path: FilePath, only: Collection[str] | None = None) -> Arrays:
     """Read a data file as arrays by name.
 
     The end of the file's name says how: `.csv` and `.csv.gz` (`read_csv`), `.parquet`
-    (`read_parquet`), `.npz` (`read_npz`), `.json` (`read_json`), `.idx`, `-idx3-ubyte`,
+    (`read_parquet`), `.npz` (`read_archive`), `.json` (`read_json`), `.idx`, `-idx3-ubyte`,
     `.idx1-ubyte` and the like, with or without `.gz` (`read_idx`).
 
     Args:

@@ -11,6 +11,7 @@ from amortis._require import require_count, require_positive, shown
 from amortis._types import Parameters, RandomKey, RowIndex, Scalar
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
+from amortis.objectives.beside_elbo import AbstractBesideElbo
 from amortis.objectives.elbo import elbo_draws
 from amortis.objectives.gradients import AbstractGradient
 from amortis.objectives.interface import AbstractObjective
@@ -102,7 +103,7 @@ class AnnealedKL(AbstractObjective):
         return warmed_up(method, losses, starts, key=key, steps=each, rate=self.rate)
 
 
-class WeightedElbo(eqx.Module):
+class WeightedElbo(AbstractBesideElbo):
     """Minus the ELBO per datum with a weight on the locals' divergence; see `NegativeElbo`.
 
     Attributes:
@@ -112,20 +113,6 @@ class WeightedElbo(eqx.Module):
 
     elbo: NegativeElbo
     weight: Scalar
-
-    @property
-    def size(self) -> int:
-        """Number of rows N."""
-        return self.elbo.size
-
-    @property
-    def first_draws(self) -> int:
-        """Fixed draws that are worth starting with."""
-        return self.elbo.first_draws
-
-    def more_draws(self, draws: int) -> int:
-        """The next number of fixed draws after `draws`."""
-        return self.elbo.more_draws(draws)
 
     def fixed_noise(self, key: RandomKey, draws: int) -> Noise:
         """Noise that stays."""
@@ -147,26 +134,6 @@ class WeightedElbo(eqx.Module):
     def value_of(self, shared: Parameters, noise: Noise) -> Scalar:
         """The same as `value` for all rows, of what `shared` has made of the parameters."""
         return self._of(shared, noise, None, shared["raw"][-1])
-
-    def watched(self, parameters: Parameters) -> tuple[Array, Array]:
-        """Means and sds of the globals."""
-        return self.elbo.watched(parameters)
-
-    def step_sizes(self, parameters: Parameters) -> Parameters:
-        """Relative step sizes of optimisers that move all parameters alike."""
-        return self.elbo.step_sizes(parameters)
-
-    def coordinates(self, parameters: Parameters) -> Parameters:
-        """Coordinates for second-order search."""
-        return self.elbo.coordinates(parameters)
-
-    def from_coordinates(self, coordinates: Parameters) -> Parameters:
-        """The parameters again."""
-        return self.elbo.from_coordinates(coordinates)
-
-    def unsettled(self, coordinates: Parameters, gradient: Parameters) -> tuple[Array, Array]:
-        """How far the globals are from stationary."""
-        return self.elbo.unsettled(coordinates, gradient)
 
     def _of(
         self, parameters: Parameters, noise: Noise, index: RowIndex | None, raw: Array

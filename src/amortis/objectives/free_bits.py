@@ -13,6 +13,7 @@ from amortis._types import Parameters, RandomKey, RowIndex, Scalar
 from amortis.families import DiagonalNormal, Mixture
 from amortis.guide import Guide, Noise, SiteLayout
 from amortis.model import LatentModel
+from amortis.objectives.beside_elbo import AbstractBesideElbo
 from amortis.objectives.gradients import AbstractGradient, Drawn
 from amortis.objectives.interface import AbstractObjective
 from amortis.objectives.local_priors import local_priors, require_local_priors
@@ -72,7 +73,7 @@ class FreeBits(AbstractObjective):
         return FreeBitsLoss(NegativeElbo(model, guide, gradient), self.nats)
 
 
-class FreeBitsLoss(eqx.Module):
+class FreeBitsLoss(AbstractBesideElbo):
     """Minus the objective of `FreeBits` per datum; see `NegativeElbo` for the protocol.
 
     Attributes:
@@ -82,34 +83,6 @@ class FreeBitsLoss(eqx.Module):
 
     elbo: NegativeElbo
     nats: float = eqx.field(static=True)
-
-    @property
-    def model(self) -> LatentModel:
-        """The model."""
-        return self.elbo.model
-
-    @property
-    def guide(self) -> Guide:
-        """The guide."""
-        return self.elbo.guide
-
-    @property
-    def size(self) -> int:
-        """Number of rows N."""
-        return self.elbo.size
-
-    @property
-    def first_draws(self) -> int:
-        """Fixed draws that are worth starting with; none are used."""
-        return self.elbo.first_draws
-
-    def starting_at(self, log_sd: float) -> "FreeBitsLoss":
-        """The same with another log sd of the locals at the start."""
-        return FreeBitsLoss(self.elbo.starting_at(log_sd), self.nats)
-
-    def more_draws(self, draws: int) -> int:
-        """The next number of fixed draws after `draws`."""
-        return self.elbo.more_draws(draws)
 
     def fixed_noise(self, key: RandomKey, draws: int) -> Noise:
         """Refused: the largest of two is not a sum over draws."""
@@ -133,26 +106,6 @@ class FreeBitsLoss(eqx.Module):
     def value_of(self, shared: Parameters, noise: Noise) -> Scalar:
         """The same as `value` for all rows, of what `shared` has made of the parameters."""
         return self._of(shared, noise, None, shared["raw"][-1])
-
-    def watched(self, parameters: Parameters) -> tuple[Array, Array]:
-        """Means and sds of the globals."""
-        return self.elbo.watched(parameters)
-
-    def step_sizes(self, parameters: Parameters) -> Parameters:
-        """Relative step sizes of optimisers that move all parameters alike."""
-        return self.elbo.step_sizes(parameters)
-
-    def coordinates(self, parameters: Parameters) -> Parameters:
-        """Coordinates for second-order search."""
-        return self.elbo.coordinates(parameters)
-
-    def from_coordinates(self, coordinates: Parameters) -> Parameters:
-        """The parameters again."""
-        return self.elbo.from_coordinates(coordinates)
-
-    def unsettled(self, coordinates: Parameters, gradient: Parameters) -> tuple[Array, Array]:
-        """How far the globals are from stationary, as if by the ELBO."""
-        return self.elbo.unsettled(coordinates, gradient)
 
     def _of(
         self,

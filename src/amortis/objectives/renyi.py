@@ -15,6 +15,7 @@ from amortis.families import Mixture
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
 from amortis.numerics import tree_sum
+from amortis.objectives.beside_elbo import AbstractBesideElbo
 from amortis.objectives.gradients import AbstractGradient
 from amortis.objectives.interface import AbstractObjective
 from amortis.objectives.loss import NegativeElbo
@@ -108,7 +109,7 @@ class ImportanceWeighted(AbstractObjective):
         return _loss(model, guide, gradient, 0.0, self.draws)
 
 
-class RenyiLoss(eqx.Module):
+class RenyiLoss(AbstractBesideElbo):
     """Minus Rényi's bound per datum; see `NegativeElbo` for the protocol.
 
     Attributes:
@@ -120,34 +121,6 @@ class RenyiLoss(eqx.Module):
     elbo: NegativeElbo
     alpha: float = eqx.field(static=True)
     inner: int = eqx.field(static=True)
-
-    @property
-    def model(self) -> LatentModel:
-        """The model."""
-        return self.elbo.model
-
-    @property
-    def guide(self) -> Guide:
-        """The guide."""
-        return self.elbo.guide
-
-    @property
-    def size(self) -> int:
-        """Number of rows N."""
-        return self.elbo.size
-
-    @property
-    def first_draws(self) -> int:
-        """Fixed draws that are worth starting with; none are used."""
-        return self.elbo.first_draws
-
-    def starting_at(self, log_sd: float) -> "RenyiLoss":
-        """The same with another log sd of the locals at the start."""
-        return RenyiLoss(self.elbo.starting_at(log_sd), self.alpha, self.inner)
-
-    def more_draws(self, draws: int) -> int:
-        """The next number of fixed draws after `draws`."""
-        return self.elbo.more_draws(draws)
 
     def fixed_noise(self, key: RandomKey, draws: int) -> Noise:
         """Refused: groups of draws do not add up."""
@@ -183,26 +156,6 @@ class RenyiLoss(eqx.Module):
     def value_of(self, shared: Parameters, noise: Noise) -> Scalar:
         """Refused, as `fixed_noise` is."""
         return self.elbo.value_of(shared, noise)
-
-    def watched(self, parameters: Parameters) -> tuple[Array, Array]:
-        """Means and sds of the globals."""
-        return self.elbo.watched(parameters)
-
-    def step_sizes(self, parameters: Parameters) -> Parameters:
-        """Relative step sizes of optimisers that move all parameters alike."""
-        return self.elbo.step_sizes(parameters)
-
-    def coordinates(self, parameters: Parameters) -> Parameters:
-        """Coordinates for second-order search."""
-        return self.elbo.coordinates(parameters)
-
-    def from_coordinates(self, coordinates: Parameters) -> Parameters:
-        """The parameters again."""
-        return self.elbo.from_coordinates(coordinates)
-
-    def unsettled(self, coordinates: Parameters, gradient: Parameters) -> tuple[Array, Array]:
-        """How far the globals are from stationary, as if by the ELBO."""
-        return self.elbo.unsettled(coordinates, gradient)
 
     def _alone(
         self,

@@ -10,6 +10,7 @@ from amortis._require import require_count, require_positive
 from amortis._types import Parameters, RandomKey, RowIndex, Scalar
 from amortis.guide import Guide, Noise
 from amortis.model import LatentModel
+from amortis.objectives.beside_elbo import AbstractBesideElbo
 from amortis.objectives.elbo import elbo_draws
 from amortis.objectives.gradients import AbstractGradient
 from amortis.objectives.interface import AbstractObjective
@@ -86,7 +87,7 @@ class SemiAmortized(AbstractObjective):
         return SemiAmortizedElbo(NegativeElbo(model, guide, gradient), self)
 
 
-class SemiAmortizedElbo(eqx.Module):
+class SemiAmortizedElbo(AbstractBesideElbo):
     """Minus the ELBO per datum after the inner steps; see `NegativeElbo` for the protocol.
 
     Attributes:
@@ -96,34 +97,6 @@ class SemiAmortizedElbo(eqx.Module):
 
     elbo: NegativeElbo
     choice: SemiAmortized
-
-    @property
-    def model(self) -> LatentModel:
-        """The model."""
-        return self.elbo.model
-
-    @property
-    def guide(self) -> Guide:
-        """The guide, whose function is the start of the steps."""
-        return self.elbo.guide
-
-    @property
-    def size(self) -> int:
-        """Number of rows N."""
-        return self.elbo.size
-
-    @property
-    def first_draws(self) -> int:
-        """Fixed draws that are worth starting with."""
-        return self.elbo.first_draws
-
-    def starting_at(self, log_sd: float) -> "SemiAmortizedElbo":
-        """The same with another log sd of the locals at the start."""
-        return SemiAmortizedElbo(self.elbo.starting_at(log_sd), self.choice)
-
-    def more_draws(self, draws: int) -> int:
-        """The next number of fixed draws after `draws`."""
-        return self.elbo.more_draws(draws)
 
     def fixed_noise(self, key: RandomKey, draws: int) -> Noise:
         """Noise that stays."""
@@ -147,26 +120,6 @@ class SemiAmortizedElbo(eqx.Module):
     def value_of(self, shared: Parameters, noise: Noise) -> Scalar:
         """The same as `value` for all rows, of what `shared` has made of the parameters."""
         return self.elbo.value_of(shared, noise)
-
-    def watched(self, parameters: Parameters) -> tuple[Array, Array]:
-        """Means and sds of the globals."""
-        return self.elbo.watched(parameters)
-
-    def step_sizes(self, parameters: Parameters) -> Parameters:
-        """Relative step sizes of optimisers that move all parameters alike."""
-        return self.elbo.step_sizes(parameters)
-
-    def coordinates(self, parameters: Parameters) -> Parameters:
-        """Coordinates for second-order search."""
-        return self.elbo.coordinates(parameters)
-
-    def from_coordinates(self, coordinates: Parameters) -> Parameters:
-        """The parameters again."""
-        return self.elbo.from_coordinates(coordinates)
-
-    def unsettled(self, coordinates: Parameters, gradient: Parameters) -> tuple[Array, Array]:
-        """How far the globals are from stationary."""
-        return self.elbo.unsettled(coordinates, gradient)
 
     def _stepped(self, parameters: Parameters, index: RowIndex | None) -> Float[Array, "batch raw"]:
         """The rows' factors after the inner steps, on a rule that all rows share."""

@@ -1,17 +1,14 @@
 """All fits of a schedule, and their comparison with what was printed."""
 
 import dataclasses
-import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
-import numpy as np
 
 import amortis
 from amortis._types import RandomKey
-from amortis.experiments.bnn.kept_runs import KeptRuns
 from amortis.experiments.bnn.network import bnn
 from amortis.experiments.bnn.one_fit import BnnRun, fit_recorded
 from amortis.experiments.bnn.pictures import Pictures, read_pictures
@@ -23,6 +20,7 @@ from amortis.experiments.bnn.settings import (
     read_bnn_settings,
 )
 from amortis.experiments.comparison import MonitorFor, Reproduction, Setting
+from amortis.experiments.kept import Kept, deciding
 
 Runs = Mapping[str, tuple[BnnRun, ...]]
 """Fits of all seeds by method."""
@@ -165,16 +163,18 @@ def run_schedule(
     Returns:
         All fits.
     """
-    kept = KeptRuns(out, lambda line: print(line, file=sys.stderr))
+    kept = Kept(out, {}, lambda line: print(line, file=sys.stderr))
     bound = _Bound(settings, pictures)
     found: dict[str, list[BnnRun]] = {name: [] for name in schedule.methods}
     for seed in range(first_seed, first_seed + schedule.seeds):
         for name in schedule.methods:
             method = settings.methods[name]
             label = f"bnn-{schedule.name}, {name}, seed {seed}"
-            decides = _decides(settings, schedule, method, pictures, key, seed)
-            one = kept.load(label, decides)
-            if one is None:
+            mine = kept.beside(**_decides(settings, schedule, method, pictures, key, seed))
+            arrays = mine.arrays(label)
+            if arrays is not None:
+                one = BnnRun.of(arrays)
+            else:
                 monitor = None if monitor_for is None else monitor_for(label)
                 one = fit_recorded(
                     bound(),
@@ -185,7 +185,9 @@ def run_schedule(
                     key=jax.random.fold_in(key, seed),
                     monitor=monitor,
                 )
-                kept.save(label, decides, one)
+                mine.keep_arrays(
+                    label, {f.name: getattr(one, f.name) for f in dataclasses.fields(one)}
+                )
             found[name].append(one)
     runs = {name: tuple(each) for name, each in found.items()}
     return BnnResult(settings, schedule, pictures, runs)
@@ -215,20 +217,13 @@ def _decides(
     seed: int,
 ) -> dict[str, object]:
     """Everything that a fit's result depends on, as plain data."""
-    digest = hashlib.sha256()
-    for rows in (pictures.training, pictures.held_out):
-        digest.update(f"{rows.shape}{rows.dtype}".encode())
-        digest.update(np.ascontiguousarray(rows).tobytes())
-    return {
-        "model": [settings.latents, *settings.hidden],
-        "optimiser": [settings.rate, settings.draws, schedule.batch],
-        "epochs": [schedule.epochs, schedule.evaluate],
-        "method": [method.function, method.width, method.start_sd],
-        "key": np.asarray(jax.random.key_data(key)).tolist(),
-        "seed": seed,
-        "data": digest.hexdigest(),
-        "amortis": amortis.__version__,
-        "jax": jax.__version__,
-        "backend": jax.default_backend(),
-        "x64": bool(jax.config.read("jax_enable_x64")),
-    }
+    return deciding(
+        key,
+        pictures.training,
+        pictures.held_out,
+        model=[settings.latents, *settings.hidden],
+        optimiser=[settings.rate, settings.draws, schedule.batch],
+        epochs=[schedule.epochs, schedule.evaluate],
+        method=[method.function, method.width, method.start_sd],
+        seed=seed,
+    )

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -49,6 +49,11 @@ class BnnRun:
     held_out_mse: Float[np.ndarray, " t"]
     training_shown: Float[np.ndarray, "shown pixels"]
     held_out_shown: Float[np.ndarray, "held_shown pixels"]
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Any]) -> "BnnRun":
+        """The record of its kept arrays, of which those without an axis are plain values."""
+        return cls(**{k: v.item() if v.ndim == 0 else v for k, v in arrays.items()})
 
 
 class _Errors:

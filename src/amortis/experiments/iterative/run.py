@@ -1,8 +1,6 @@
 """The whole experiment: methods within their budgets, gaps, steps, and the surface."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,12 @@ import amortis
 from amortis._types import RandomKey
 from amortis.experiments.binarised import Binarised
 from amortis.experiments.iterative.followed import StepCurve, ascent_curves, curve_of
-from amortis.experiments.iterative.methods import FOLLOWED, Method, methods
+from amortis.experiments.iterative.methods import FOLLOWED, methods
 from amortis.experiments.iterative.models import ImageModel, one_level, two_levels
 from amortis.experiments.iterative.one_fit import MethodRun, run_method
 from amortis.experiments.iterative.sizes import IterativeSize
 from amortis.experiments.iterative.surface import Surface, draw_surface
-from amortis.report import replacing
+from amortis.experiments.kept import Kept, deciding
 
 _MEASURED = 512
 """Draws of each image on which gaps are measured."""
@@ -97,15 +95,18 @@ def run_iterative(
     model_key, fit_key, gap_key, surface_key = jax.random.split(key, 4)
     function = _model(levels, size, images, model_key)
     model = amortis.from_numpyro(function, images.training)
+    asked = deciding(key, images.training, images.held_out, size=size, levels=levels)
+    kept = Kept(folder, asked, tell)
     runs: list[MethodRun] = []
     fits: dict[str, amortis.Fit] = {}
     for method in methods(size):
-        kept = _Kept(folder, method, size, levels, images)
-        found = kept.load(function, images.training)
+        mine = kept.beside(method=repr(method))
+        found = _kept_run(mine, method.name, function, images)
         if found is None:
             tell(f"{method.name}: {size.seconds:.0f} s of training")
             found = run_method(model, images.held_out, method, size, key=fit_key, tell=tell)
-            kept.save(*found)
+            mine.keep_fit(method.name, found[1])
+            mine.keep_record(method.name, found[0])  # last: without it the method is run again
         runs.append(found[0])
         fits[method.name] = found[1]
     gaps = [
@@ -127,6 +128,20 @@ def run_iterative(
         ascent_curves(shown, size),
         draw_surface(images, size, key=surface_key) if levels == 1 else None,
     )
+
+
+def _kept_run(
+    kept: Kept, name: str, function: ImageModel, images: Binarised
+) -> tuple[MethodRun, amortis.Fit] | None:
+    """A method's record and its fit, if both are there."""
+    given = kept.record(name)
+    if given is None:
+        return None
+    fitted = kept.fit(name, function, images.training)
+    if fitted is None:
+        return None
+    given |= {field: tuple(given[field]) for field in ("seconds", "held_out")}
+    return MethodRun(**given), fitted
 
 
 def _model(levels: int, size: IterativeSize, images: Binarised, key: RandomKey) -> ImageModel:
@@ -169,48 +184,3 @@ def _gap_of(
         gap.over_rows.se,
         found.log_evidence.mean.mean,
     )
-
-
-class _Kept:
-    """A method's fit on disk: an archive, and its record beside it."""
-
-    def __init__(
-        self,
-        folder: Path | None,
-        method: Method,
-        size: IterativeSize,
-        levels: int,
-        images: Binarised,
-    ) -> None:
-        asked = [repr(method), repr(size), levels, images.training.shape, images.held_out.shape]
-        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
-        stem = method.name.replace(",", "").replace(" ", "-")
-        self._stem = None if folder is None else folder / f"{stem}-{digest}"
-
-    def load(self, function: ImageModel, x: Any) -> tuple[MethodRun, amortis.Fit] | None:
-        """The fit and its record, if both are there."""
-        if self._stem is None or not self._record.is_file():
-            return None
-        given: dict[str, Any] = json.loads(self._record.read_text("utf8"))
-        given |= {name: tuple(given[name]) for name in ("seconds", "held_out")}
-        fit = amortis.load(self._archive, function, x)
-        assert isinstance(fit, amortis.Fit)  # its data were given
-        return MethodRun(**given), fit
-
-    def save(self, run: MethodRun, fit: amortis.Fit) -> None:
-        """Write both, the record last: without it the method is run again."""
-        if self._stem is None:
-            return
-        amortis.save(fit, self._archive)
-        with replacing(self._record) as stream:
-            stream.write(json.dumps(dataclasses.asdict(run)).encode())
-
-    @property
-    def _archive(self) -> Path:
-        assert self._stem is not None  # who asks has looked
-        return self._stem.with_suffix(".amortis")
-
-    @property
-    def _record(self) -> Path:
-        assert self._stem is not None  # see above
-        return self._stem.with_suffix(".json")

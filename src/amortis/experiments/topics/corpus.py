@@ -55,8 +55,11 @@ class Corpus:
         return found.hexdigest()
 
 
-def load_corpus() -> Corpus:
-    """Read 20 Newsgroups from the folder `20newsgroups` below that in `AMORTIS_DATA`.
+def load_corpus(folder: Path | None = None) -> Corpus:
+    """Read 20 Newsgroups.
+
+    Args:
+        folder: where its files are; None for `20newsgroups` below the folder in `AMORTIS_DATA`.
 
     Returns:
         The corpus: 11 214 documents to fit, 7531 held out, 3072 words.
@@ -65,16 +68,20 @@ def load_corpus() -> Corpus:
         MissingFileError: there is no such folder or file.
         DataError: a file is damaged, or its counts are not counts.
     """
-    root = os.environ.get(_VARIABLE)
-    if not root or not (Path(root) / _FOLDER).is_dir():
-        raise MissingFileError(
-            f"no folder {_FOLDER} below {_VARIABLE} ({root or 'not set'}); expected one with "
-            f"train.npz, test.npz, its two halves and vocab.txt: set {_VARIABLE} to where it is"
-        )
-    folder = Path(root) / _FOLDER
+    folder = _below_the_variable() if folder is None else folder
     text = Path(existing_file(folder / "vocab.txt")).read_text(encoding="utf8")
     words = tuple(text.split())
     names = ("train", "test", "test_first_half", "test_second_half")
     parts = [amortis.read_counts(folder / f"{name}.npz", len(words)) for name in names]
     train, test, first, second = parts
     return Corpus(train, test, first, second, words)
+
+
+def _below_the_variable() -> Path:
+    root = os.environ.get(_VARIABLE)
+    if not root or not (Path(root) / _FOLDER).is_dir():
+        raise MissingFileError(
+            f"no folder {_FOLDER} below {_VARIABLE} ({root or 'not set'}); expected one with "
+            f"train.npz, test.npz, its two halves and vocab.txt: set {_VARIABLE} to where it is"
+        )
+    return Path(root) / _FOLDER

@@ -7,10 +7,9 @@ from pathlib import Path
 import jax
 from jaxtyping import Array, Key
 
-from amortis._version import __version__
+from amortis.experiments.kept import Kept, deciding
 from amortis.experiments.topics.corpus import Corpus
 from amortis.experiments.topics.fits import TopicFit, amortized_run, table_run
-from amortis.experiments.topics.kept_runs import KeptRuns
 from amortis.experiments.topics.models import LDA, PRODLDA
 from amortis.experiments.topics.peers import Peer, peer_run
 from amortis.experiments.topics.results import (
@@ -81,8 +80,7 @@ def run_topics(
         MissingDependencyError: scikit-learn is not installed.
     """
     seed = int(jax.random.bits(key, (), "uint32"))
-    kept = KeptRuns(folder, tell)
-    shared = {"corpus": corpus.digest, "topics": size.topics, "seed": seed, "by": __version__}
+    kept = Kept(folder, deciding(key, corpus=corpus.digest, topics=size.topics), tell)
     makers: dict[str, tuple[object, Callable[[], TopicRun]]] = {
         LDA_NAME: (
             size.lda,
@@ -102,7 +100,14 @@ def run_topics(
         makers[peer.name] = (peer, make)
     runs: list[TopicRun] = []
     for name, (settings, make) in makers.items():
-        run = kept.kept_or_made(name, {**shared, "settings": repr(settings)}, make)
+        mine = kept.beside(settings=repr(settings))
+        found = mine.record(name)
+        if found is None:
+            run = make()
+            mine.keep_record(name, run)
+        else:
+            run = TopicRun.of(found)
+            tell(f"{name}: kept from an earlier run")
         tell(
             f"{name}: perplexity {run.scores.perplexity:.1f}, coherence "
             f"{run.scores.coherence:.3f}, {run.seconds:.0f} s"

@@ -1,6 +1,8 @@
 """The inference gap in its terms, as plain numbers that a file can keep."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 
@@ -10,6 +12,9 @@ from amortis.experiments.vae.sizes import VaeSize
 
 _NEAR = 2.0
 """Standard errors within which the terms have to add up."""
+
+_MANY = ("estimates", "optima", "terms")
+_ONE = ("log_evidence", "encoder", "total")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +64,14 @@ class Gap:
     total: Level
     closure: float
     closure_se: float
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> "Gap":
+        """The record of what JSON made of one."""
+        values = dict(given)
+        values |= {name: tuple(Level(**each) for each in given[name]) for name in _MANY}
+        values |= {name: Level(**given[name]) for name in _ONE}
+        return cls(**values)
 
     @property
     def adds_up(self) -> bool:

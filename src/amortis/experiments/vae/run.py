@@ -13,8 +13,8 @@ from jaxtyping import Float
 import amortis
 from amortis._types import RandomKey
 from amortis.experiments.binarised import Binarised
+from amortis.experiments.kept import Kept, deciding
 from amortis.experiments.vae.gap import Gap, Likelihood, gap_of, likelihood_of
-from amortis.experiments.vae.kept import KeptRun
 from amortis.experiments.vae.model import image_decoder, image_model, pixel_means
 from amortis.experiments.vae.sizes import VaeSize
 
@@ -95,32 +95,35 @@ def run_vae(
     Raises:
         KeyboardInterrupt: interrupted; steps that were finished are kept.
     """
-    kept = KeptRun(folder, size, images, key)
+    asked = deciding(key, images.training, images.held_out, size=size)
+    kept = Kept(folder, asked, tell)
     network_key, fit_key, elbo_key, weigh_key, gap_key, sample_key = jax.random.split(key, 6)
     network = image_decoder(size.latent, size.width, images.training.shape[1], network_key)
     model = image_model(network)
     timed = _Timed(tell)
-    fitted = kept.fit(model, images)
+    fitted = kept.fit("fit", model, images.training)
     if fitted is None:
         with timed(f"training: {size.iterations} steps"):
             fitted = _trained(amortis.from_numpyro(model, images.training), size, fit_key)
-        kept.keep_fit(fitted)
+        kept.keep_fit("fit", fitted)
     held_out = amortis.infer(fitted, images.held_out)
     elbos = [one.elbo(key=elbo_key, draws=4).mean / one.model.size for one in (fitted, held_out)]
     tell(f"ELBO: {elbos[0]:.2f} nats per training image, {elbos[1]:.2f} per held-out image")
-    likelihood = kept.likelihood()
+    found = kept.record("likelihood")
+    likelihood = None if found is None else Likelihood(**found)
     if likelihood is None:
         some = amortis.infer(fitted, images.held_out[: size.weighed])
         with timed(f"log likelihood: {size.weighed} images, {size.importance} draws"):
             likelihood = likelihood_of(some, size, weigh_key)
-        kept.keep(likelihood)
+        kept.keep_record("likelihood", likelihood)
     gaps: list[Gap] = []
     for i, (name, one) in enumerate(((TRAINING, fitted), (HELD_OUT, held_out))):
-        gap = kept.gap(name)
+        found = kept.record(f"gap-{name}")
+        gap = None if found is None else Gap.read(found)
         if gap is None:
             with timed(f"inference gap: {size.measured} {name} images"):
                 gap = gap_of(one, name, size, jax.random.fold_in(gap_key, i))
-            kept.keep(gap)
+            kept.keep_record(f"gap-{name}", gap)
         gaps.append(gap)
     result = VaeResult(
         size, fitted.parameters, elbos[0], elbos[1], likelihood, tuple(gaps), timed.seconds
