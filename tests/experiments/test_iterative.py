@@ -31,6 +31,8 @@ SIZE = IterativeSize(
     most_steps=4,
     rates=(0.1,),
     surface_seconds=0.1,
+    alone=20,
+    alone_steps=2,
     without=("iterative, 1 step", "iterative, 2 steps", "iterative, 16 steps", SEMI, ASCENT),
 )
 

@@ -20,9 +20,9 @@ from amortis.model.argument_form import ArgumentForm
 from amortis.model.arguments import Arguments, flatten_arguments, read_arguments
 from amortis.model.bind_alike import bind_alike
 from amortis.model.by_structure import bind_by_structure
-from amortis.model.checks import check_identity, check_start
 from amortis.model.inputs import as_inputs, levels_of, read_alike
 from amortis.model.latent_model import LatentModel
+from amortis.model.numpyro_checks import Check, checked, checked_again
 from amortis.model.numpyro_density import NumPyroDensity
 from amortis.model.numpyro_joint import numpyro_joint
 from amortis.model.numpyro_sites import ModelSites, inspect_model
@@ -30,7 +30,6 @@ from amortis.model.parameter_sites import ParameterSite, starts_of, with_paramet
 from amortis.model.plates import LocalAxis, Locals, find_local_axis
 from amortis.model.rebinding import AbstractRebind
 from amortis.model.row_axes import along_rows, row_axis, without_axis
-from amortis.model.support import check_support
 from amortis.model.without_locals import bind_without_locals
 from amortis.structure import Kind, Verdict, used_as_integers
 
@@ -92,7 +91,7 @@ def from_numpyro(
     sliced = isinstance(model.density, NumPyroDensity)
     form = ArgumentForm.of(arguments, model.size if sliced else None)
     by_rows = sliced and "index" not in model.data
-    rebind = Rebind(form, function, local, model.verdict, by_rows, sites)
+    rebind = Rebind(form, function, local, model.verdict, by_rows, sites, checked=True)
     return dataclasses.replace(model, rebind=rebind, starts=starts_of(sites))
 
 
@@ -108,6 +107,8 @@ class Rebind(AbstractRebind):
         by_rows: whether the model's arguments are sliced; if not, and where no structure is known,
             binding looks into it again.
         parameters: the model's `param` sites; None where they are still to be found.
+        checked: whether the function was held against NumPyro's log density before; its rows are
+            then only held against each other.
     """
 
     form: ArgumentForm
@@ -116,6 +117,7 @@ class Rebind(AbstractRebind):
     verdict: Verdict | None
     by_rows: bool
     parameters: tuple[ParameterSite, ...] | None = None
+    checked: bool = False
 
     def flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         return flatten_arguments(self.function, args, kwargs)
@@ -123,7 +125,7 @@ class Rebind(AbstractRebind):
     def bind(self, arguments: Arguments) -> LatentModel:
         arguments, sites = with_parameter_sites(arguments, self.parameters)
         model = self._bound(arguments)
-        known = dataclasses.replace(self, parameters=sites)
+        known = dataclasses.replace(self, parameters=sites, checked=True)
         return dataclasses.replace(model, rebind=known, starts=starts_of(sites))
 
     def _bound(self, arguments: Arguments) -> LatentModel:
@@ -131,7 +133,9 @@ class Rebind(AbstractRebind):
             assert not isinstance(self.local, Locals)  # a verdict on locals says that there are
             return bind_alike(arguments, self.local, self.verdict)
         if self.by_rows and self.verdict is None and not isinstance(self.local, Locals):
-            return _by_rows_or_alone(arguments, self.local)
+            return _by_rows_or_alone(
+                arguments, self.local, checked_again if self.checked else checked
+            )
         return _bound(arguments, self.local)
 
     def refilled(self, model: LatentModel, arguments: Arguments) -> LatentModel:
@@ -170,7 +174,7 @@ def _bound(arguments: Arguments, local: str | Locals | None) -> LatentModel:
         raise
 
 
-def _by_rows(arguments: Arguments, local: str | None) -> LatentModel:
+def _by_rows(arguments: Arguments, local: str | None, check: Check | None = None) -> LatentModel:
     found = _inspect(arguments)
     if not any(site.observed for site in found.sites):
         raise NoObservationError(
@@ -179,32 +183,32 @@ def _by_rows(arguments: Arguments, local: str | None) -> LatentModel:
         )
     lengths = arguments.lengths()
     axis = find_local_axis(found.sites, tuple(lengths.values()), local)
-    return _along(arguments, axis, found)
+    return _along(arguments, axis, found, check or checked)
 
 
-def _along(arguments: Arguments, axis: LocalAxis, found: ModelSites) -> LatentModel:
+def _along(arguments: Arguments, axis: LocalAxis, found: ModelSites, check: Check) -> LatentModel:
     """The model with its rows along an axis, checked."""
     size, subsample = found.plates.get(axis.name, (axis.size, axis.size))
     axis = LocalAxis(axis.name, axis.dim, size)
     if subsample < size:
         model = _bind(arguments, axis, found, subsampled=True)
-        return _checked(model)
+        return check(model)
     try:
-        return _checked(_bind(arguments, axis, found, subsampled=False))
+        return check(_bind(arguments, axis, found, subsampled=False))
     except SlicingError as by_arguments:
         # The plate's size may be written into the model while its data follow the plate's index.
         if axis.dim is None:
             raise
         try:
-            return _checked(_bind(arguments, axis, found, subsampled=True))
+            return check(_bind(arguments, axis, found, subsampled=True))
         except SlicingError:
             raise by_arguments from by_arguments.__cause__
 
 
-def _by_rows_or_alone(arguments: Arguments, local: str | None) -> LatentModel:
+def _by_rows_or_alone(arguments: Arguments, local: str | None, check: Check) -> LatentModel:
     """The model by its rows; of a loaded fit it is not known whether they have latents."""
     try:
-        return _by_rows(arguments, local)
+        return _by_rows(arguments, local, check)
     except NoLocalPlateError:
         return _bound(arguments, local)
 
@@ -216,7 +220,7 @@ def _without_locals(arguments: Arguments, verdict: Verdict) -> LatentModel:
         found = None
 
     def by_rows(axis: LocalAxis, found: ModelSites) -> LatentModel:
-        return _along(arguments, axis, found)
+        return _along(arguments, axis, found, checked)
 
     return bind_without_locals(arguments, found, by_rows, verdict)
 
@@ -278,13 +282,3 @@ def _categories(arguments: Arguments, rows: dict[str, Any]) -> dict[str, Any]:
         return {}
     integers = used_as_integers(numpyro_joint(arguments))
     return {name: array for name, array in rows.items() if name in integers}
-
-
-def _checked(model: LatentModel) -> LatentModel:
-    density = model.density
-    assert isinstance(density, NumPyroDensity)
-    finite = check_identity(model, density.log_density, rescaled=density.subsampled)
-    check_support(model)
-    if not finite:
-        check_start(model, density.site_log_probs)
-    return model

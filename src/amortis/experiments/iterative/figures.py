@@ -54,14 +54,15 @@ def ways_figure(result: IterativeResult) -> Any:
         shades = [str(shade) for shade in np.linspace(0.75, 0.15, max(len(curves), 1))]
         for curve, shade in zip(curves, shades, strict=False):
             axes.plot(np.arange(len(curve.elbos)), curve.elbos, color=shade, label=curve.name)
-        axes.plot(
-            np.arange(len(result.learned.elbos)),
-            result.learned.elbos,
-            color=_LEARNED,
-            marker="o",
-            markersize=2.5,
-            label="iterative",
-        )
+        for curve, marker in ((result.learned, "o"), (result.alone, "s")):
+            axes.plot(
+                np.arange(len(curve.elbos)),
+                curve.elbos,
+                color=_LEARNED,
+                marker=marker,
+                markersize=2.5,
+                label=curve.name,
+            )
         axes.axhspan(result.optimum - 0.5, result.optimum, color=_OPTIMUM, alpha=0.15, lw=0)
         axes.axhline(result.optimum, color=_OPTIMUM, ls="--", lw=1, label="own optima")
         axes.set_title(f"gradient ascent by {title}", fontsize=9)

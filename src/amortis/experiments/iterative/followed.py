@@ -7,12 +7,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float
 
 import amortis
+from amortis._types import RandomKey
 from amortis.experiments.iterative.sizes import IterativeSize
 
-_POINTS = 128
+_POINTS = 64
 """Of the rule over which ELBOs are taken from step to step; all curves share it."""
 
 
@@ -27,6 +29,10 @@ class StepCurve:
 
     name: str
     elbos: tuple[float, ...]
+
+    def after(self, steps: int) -> float:
+        """The ELBO after so many steps, or the last if there are fewer."""
+        return self.elbos[min(steps, len(self.elbos) - 1)]
 
     def reaches(self, level: float) -> int | None:
         """The first step with at least this ELBO."""
@@ -45,6 +51,42 @@ def curve_of(name: str, fitted: amortis.Fit, steps: int) -> StepCurve:
     further = amortis.with_steps(fitted, steps)
     elbos = _along(further.guide, further.variational)
     return StepCurve(name, tuple(float(value) for value in elbos))
+
+
+def trained_alone(
+    model: amortis.LatentModel, size: IterativeSize, *, key: RandomKey
+) -> amortis.Fit:
+    """A function that takes steps, trained on a model without anything else to learn.
+
+    It reads slopes and iterates only: one that reads the images besides knows those that it was
+    trained on, and comes to a halt nats short of the others' optima. Its rate falls to zero.
+
+    Args:
+        model: whose weights are held.
+        size: how long.
+        key: random key.
+
+    Raises:
+        KeyboardInterrupt: interrupted; half a fit is no result.
+    """
+    function = amortis.Iterative(
+        network=amortis.MLP(size.width),
+        steps=size.alone_steps,
+        encoding=amortis.LayerNormalized(),
+        reads_context=False,
+        draws=size.draws,
+    )
+    falling = optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, size.alone))
+    optimiser = amortis.ConstantRate(
+        2e-3,
+        iterations=size.alone,
+        batch=size.batch,
+        optimizer=optax.chain(optax.scale_by_adam(), falling),
+    )
+    fitted = amortis.fit(model, key=key, inference=function, optimiser=optimiser)
+    if fitted.status is amortis.Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    return fitted
 
 
 def ascent_curves(fitted: amortis.Fit, size: IterativeSize) -> tuple[StepCurve, ...]:

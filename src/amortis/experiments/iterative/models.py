@@ -1,6 +1,6 @@
 """Deep latent Gaussian models of images, with one level of latents or two."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -14,8 +14,13 @@ from amortis._types import RandomKey
 
 ImageModel = Callable[[Array], None]
 
+Weights = Mapping[str, Any]
+"""Networks' weights as `Fit.params` has them."""
 
-def one_level(latent: int, width: int, pixels: int, key: RandomKey) -> ImageModel:
+
+def one_level(
+    latent: int, width: int, pixels: int, key: RandomKey, held: Weights | None = None
+) -> ImageModel:
     r"""$z_n \sim N(0, I)$, $x_n \sim \mathrm{Bernoulli}(\mathrm{decoder}(z_n))$ pixel by pixel.
 
     Args:
@@ -23,11 +28,12 @@ def one_level(latent: int, width: int, pixels: int, key: RandomKey) -> ImageMode
         width: units of each of the decoder's two hidden layers.
         pixels: of an image.
         key: random key of the weights at the start.
+        held: weights by name of the module, which are constants then; None to estimate them.
     """
     network = _network(latent, pixels, width, key)
 
     def model(x: Float[Array, "n pixels"]) -> None:
-        decoder: Any = eqx_module("decoder", network)
+        decoder = _module("decoder", network, held)
         with numpyro.plate("images", x.shape[0]):
             z = numpyro.sample("z", _standard(latent))
             _observed(jax.vmap(decoder)(z), x)
@@ -35,7 +41,9 @@ def one_level(latent: int, width: int, pixels: int, key: RandomKey) -> ImageMode
     return model
 
 
-def two_levels(latent: int, upper: int, width: int, pixels: int, key: RandomKey) -> ImageModel:
+def two_levels(
+    latent: int, upper: int, width: int, pixels: int, key: RandomKey, held: Weights | None = None
+) -> ImageModel:
     r"""$z_2 \sim N(0, I)$, $z_1 \sim N(m(z_2), s(z_2))$, $x \sim$ Bernoulli(decoder($z_1$)).
 
     Args:
@@ -44,14 +52,15 @@ def two_levels(latent: int, upper: int, width: int, pixels: int, key: RandomKey)
         width: units of each hidden layer.
         pixels: of an image.
         key: random key of the weights at the start.
+        held: see `one_level`.
     """
     first, second = jax.random.split(key)
     network = _network(latent, pixels, width, first)
     above = _network(upper, 2 * latent, width, second)
 
     def model(x: Float[Array, "n pixels"]) -> None:
-        decoder: Any = eqx_module("decoder", network)
-        prior: Any = eqx_module("prior", above)
+        decoder = _module("decoder", network, held)
+        prior = _module("prior", above, held)
         with numpyro.plate("images", x.shape[0]):
             top = numpyro.sample("z2", _standard(upper))
             mean, spread = jax.numpy.split(jax.vmap(prior)(top), 2, axis=1)
@@ -60,6 +69,12 @@ def two_levels(latent: int, upper: int, width: int, pixels: int, key: RandomKey)
             _observed(jax.vmap(decoder)(z), x)
 
     return model
+
+
+def _module(name: str, network: Any, held: Weights | None) -> Any:
+    if held is None:
+        return eqx_module(name, network)
+    return eqx.combine(held[f"{name}$params"], network)
 
 
 def _network(inputs: int, outputs: int, width: int, key: RandomKey) -> Any:

@@ -21,6 +21,8 @@ _BLOCK = 10
 _PACED = 6
 """Blocks by which it is seen how long a step takes."""
 
+_ROOM = 3.0
+
 _DRAWS = 4
 """Of the ELBO of held-out images on the way; their noise is a few hundredths of a nat."""
 
@@ -62,9 +64,9 @@ def run_method(
     key: RandomKey,
     tell: Callable[[str], None],
 ) -> tuple[MethodRun, amortis.Fit]:
-    """Fit a method for as many steps as its budget has room for.
+    """Fit a method until its budget is spent.
 
-    A fit of a few steps goes before, which compiles and tells how long a step takes.
+    A fit of a few steps goes before, which compiles and tells how long a step takes about.
 
     Args:
         model: bound to the training images.
@@ -85,17 +87,19 @@ def run_method(
     pace = _Pace()
     first = fitted(_PACED * _BLOCK, pace)
     compiled = time.perf_counter() - started
-    iterations = max(int(size.seconds / pace.seconds_per_step), size.checkpoints * _BLOCK)
+    # More than there is time for, by what the first blocks took: the clock ends the fit.
+    most = max(int(_ROOM * size.seconds / pace.seconds_per_step), size.checkpoints * _BLOCK)
     clock = _Clock(amortis.infer(first, held_out), size, method.name, tell)
-    fit = fitted(iterations, clock)
-    if fit.status is amortis.Status.INTERRUPTED:
+    fit = fitted(most, clock)
+    if fit.status is amortis.Status.INTERRUPTED and not clock.over:
         raise KeyboardInterrupt
-    clock.evaluate(fit.variational)
+    if not clock.over:  # steps were quicker than they had seemed
+        clock.record(fit.variational)
     seconds, values = zip(*clock.records, strict=True)
     best = dataclasses.replace(fit, variational=clock.best)
     elbo = best.elbo(key=jax.random.key(1), draws=2).mean / model.size
     steps = getattr(method.inference, "steps", 0)
-    run = MethodRun(method.name, steps, iterations, compiled, seconds, values, elbo)
+    run = MethodRun(method.name, steps, clock.iterations, compiled, seconds, values, elbo)
     return run, best
 
 
@@ -152,27 +156,30 @@ class _Clock:
         tell: Callable[[str], None],
     ) -> None:
         self._held_out, self._name, self._tell = held_out, name, tell
-        self._every = size.seconds / size.checkpoints
+        self._budget, self._every = size.seconds, size.seconds / size.checkpoints
         self.records: list[tuple[float, float]] = []
         self.best: Any = None
         self._highest = -np.inf
+        self.iterations = 0
         self._elbo(held_out.variational)  # compiles
         self._spent, self._resumed = 0.0, time.perf_counter()
 
     def __call__(self, progress: amortis.Progress, current: Callable[[], Any]) -> None:
         self._spent += time.perf_counter() - self._resumed
+        self.iterations += _BLOCK
         if self._spent >= self._every * (len(self.records) + 1):
-            self._record(current())
+            self.record(current())
+        if self.over:
+            raise KeyboardInterrupt  # ends the fit with what it has
         self._resumed = time.perf_counter()
 
-    def evaluate(self, variational: Any) -> None:
-        """The last evaluation, unless the last block ended with one."""
-        paused = time.perf_counter() - self._resumed
-        if not self.records or self._spent + paused > self.records[-1][0] + 0.1 * self._every:
-            self._spent += paused
-            self._record(variational)
+    @property
+    def over(self) -> bool:
+        """Whether the budget is spent."""
+        return self._spent >= self._budget
 
-    def _record(self, variational: Any) -> None:
+    def record(self, variational: Any) -> None:
+        """Evaluate, and keep the parameters if there were none better."""
         value = self._elbo(variational)
         if value > self._highest:
             self._highest, self.best = value, variational

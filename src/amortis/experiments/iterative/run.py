@@ -10,9 +10,14 @@ import jax
 import amortis
 from amortis._types import RandomKey
 from amortis.experiments.binarised import Binarised
-from amortis.experiments.iterative.followed import StepCurve, ascent_curves, curve_of
+from amortis.experiments.iterative.followed import (
+    StepCurve,
+    ascent_curves,
+    curve_of,
+    trained_alone,
+)
 from amortis.experiments.iterative.methods import FOLLOWED, methods
-from amortis.experiments.iterative.models import ImageModel, one_level, two_levels
+from amortis.experiments.iterative.models import ImageModel, Weights, one_level, two_levels
 from amortis.experiments.iterative.one_fit import MethodRun, run_method
 from amortis.experiments.iterative.sizes import IterativeSize
 from amortis.experiments.iterative.surface import Surface, draw_surface
@@ -56,6 +61,7 @@ class IterativeResult:
         gaps: what each leaves on held-out images.
         optimum: ELBO of own optima on the decoder whose steps are followed, nats per image.
         learned: the ELBO from step to step of the function that learned to take steps.
+        alone: the same of one that learned them on the held decoder.
         ascents: the same of gradient ascent.
         surface: the ELBO of one image over two means; None for two levels.
     """
@@ -66,6 +72,7 @@ class IterativeResult:
     gaps: tuple[MethodGap, ...]
     optimum: float
     learned: StepCurve
+    alone: StepCurve
     ascents: tuple[StepCurve, ...]
     surface: Surface | None
 
@@ -114,6 +121,10 @@ def run_iterative(
         for i, (name, fit) in enumerate(fits.items())
     ]
     shown = amortis.infer(fits[FOLLOWED], images.held_out[: size.shown])
+    weights = fits[FOLLOWED].params
+    held = _model(levels, size, images, model_key, weights)
+    alone = _alone(kept, held, images, size, fit_key, tell)
+    alone = amortis.infer(alone, images.held_out[: size.shown])
     tell("ELBOs from step to step")
     optimum = amortis.inference_gap(
         shown, key=gap_key, families=(amortis.DiagonalNormal(),), **_gap_choices()
@@ -124,7 +135,8 @@ def run_iterative(
         tuple(runs),
         tuple(gaps),
         optimum.mean.mean,
-        curve_of("iterative", shown, min(size.most_steps, 32)),
+        curve_of("iterative, with its decoder", shown, min(size.most_steps, 32)),
+        curve_of("iterative, on the held decoder", alone, min(size.most_steps, 32)),
         ascent_curves(shown, size),
         draw_surface(images, size, key=surface_key) if levels == 1 else None,
     )
@@ -144,11 +156,35 @@ def _kept_run(
     return MethodRun(**given), fitted
 
 
-def _model(levels: int, size: IterativeSize, images: Binarised, key: RandomKey) -> ImageModel:
+def _alone(
+    kept: Kept,
+    function: ImageModel,
+    images: Binarised,
+    size: IterativeSize,
+    key: RandomKey,
+    tell: Callable[[str], None],
+) -> amortis.Fit:
+    """A function of steps on a decoder whose weights are held."""
+    name = "on-the-held-decoder"
+    found = kept.fit(name, function, images.training)
+    if found is None:
+        tell(f"on the held decoder: {size.alone} steps of optimisation")
+        found = trained_alone(amortis.from_numpyro(function, images.training), size, key=key)
+        kept.keep_fit(name, found)
+    return found
+
+
+def _model(
+    levels: int,
+    size: IterativeSize,
+    images: Binarised,
+    key: RandomKey,
+    held: Weights | None = None,
+) -> ImageModel:
     pixels = images.training.shape[1]
     if levels == 1:
-        return one_level(size.latent, size.width, pixels, key)
-    return two_levels(size.latent, size.upper, size.width, pixels, key)
+        return one_level(size.latent, size.width, pixels, key, held)
+    return two_levels(size.latent, size.upper, size.width, pixels, key, held)
 
 
 def _gap_choices() -> dict[str, Any]:

@@ -19,6 +19,8 @@ class IterativeSize:
         draws: of the ELBOs that are climbed.
         measured: held-out images whose own optima are found.
         shown: held-out images on which ELBOs are followed from step to step.
+        alone: optimisation steps of the function that is trained on a held decoder.
+        alone_steps: its steps of inference in training.
         most_steps: how far they are followed.
         rates: learning rates of gradient ascent.
         surface_seconds: training of the model with two latents whose surface is drawn.
@@ -35,7 +37,9 @@ class IterativeSize:
     checkpoints: int = 8
     draws: int = 2
     measured: int = 200
-    shown: int = 500
+    shown: int = 200
+    alone: int = 4000
+    alone_steps: int = 10
     most_steps: int = 64
     rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
     surface_seconds: float = 20.0
@@ -43,4 +47,6 @@ class IterativeSize:
 
 
 SHORT = IterativeSize()
-FULL = IterativeSize(seconds=600.0, checkpoints=20, measured=500, surface_seconds=60.0)
+FULL = IterativeSize(
+    seconds=600.0, checkpoints=20, measured=500, shown=500, alone=40000, surface_seconds=60.0
+)
