@@ -33,6 +33,7 @@ SIZE = IterativeSize(
     surface_seconds=0.1,
     alone=20,
     alone_steps=2,
+    alone_width=4,
     without=("iterative, 1 step", "iterative, 2 steps", "iterative, 16 steps", SEMI, ASCENT),
 )
 

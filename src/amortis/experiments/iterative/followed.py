@@ -70,11 +70,11 @@ def trained_alone(
         KeyboardInterrupt: interrupted; half a fit is no result.
     """
     function = amortis.Iterative(
-        network=amortis.MLP(size.width),
+        network=amortis.MLP(size.alone_width),
         steps=size.alone_steps,
         encoding=amortis.LayerNormalized(),
         reads_context=False,
-        draws=size.draws,
+        draws=size.alone_draws,
     )
     falling = optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, size.alone))
     optimiser = amortis.ConstantRate(

@@ -20,6 +20,8 @@ class IterativeSize:
         measured: held-out images whose own optima are found.
         shown: held-out images on which ELBOs are followed from step to step.
         alone: optimisation steps of the function that is trained on a held decoder.
+        alone_width: units of both of its hidden layers.
+        alone_draws: draws of the ELBOs that it climbs.
         alone_steps: its steps of inference in training.
         most_steps: how far they are followed.
         rates: learning rates of gradient ascent.
@@ -33,12 +35,14 @@ class IterativeSize:
     upper: int = 10
     width: int = 200
     batch: int = 100
-    seconds: float = 75.0
+    seconds: float = 60.0
     checkpoints: int = 8
     draws: int = 2
     measured: int = 200
     shown: int = 200
-    alone: int = 4000
+    alone: int = 3000
+    alone_width: int = 500
+    alone_draws: int = 4
     alone_steps: int = 10
     most_steps: int = 64
     rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
@@ -48,5 +52,5 @@ class IterativeSize:
 
 SHORT = IterativeSize()
 FULL = IterativeSize(
-    seconds=600.0, checkpoints=20, measured=500, shown=500, alone=40000, surface_seconds=60.0
+    seconds=600.0, checkpoints=20, measured=500, shown=500, alone=30000, surface_seconds=60.0
 )
