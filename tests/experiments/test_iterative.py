@@ -107,5 +107,5 @@ def test_curves_are_the_elbos_of_fewer_steps(images):
 
 
 def test_a_curve_that_never_reaches():
-    assert StepCurve("flat", (-2.0, -1.0, -1.0)).reaches(-0.5) is None
-    assert StepCurve("rising", (-2.0, -1.0, -0.4)).reaches(-0.5) == 2
+    assert StepCurve("flat", (-2.0, -1.0, -1.0), 0.0).reaches(-0.5) is None
+    assert StepCurve("rising", (-2.0, -1.0, -0.4), 0.0).reaches(-0.5) == 2

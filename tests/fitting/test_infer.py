@@ -23,6 +23,7 @@ from amortis import (
     infer,
     refine,
 )
+from amortis._errors import SlicingError
 from tests.exact_models import linear
 
 KEY = jax.random.key(3)
@@ -246,3 +247,19 @@ def test_other_columns_are_refused(key):
     fitted = fit(from_numpyro(model, x), key=key, inference=MLP(width=4))
     with pytest.raises(DataError, match=r"shape \(30, 2\); expected shape \(rows, 3\)"):
         infer(fitted, x[:, :2])
+
+
+def test_new_rows_that_read_each_other_are_refused(key):
+    def model(x):
+        # Many rows are centred, so that each reads all others; few are not.
+        seen = x - jnp.mean(x) if x.shape[0] > 20 else x
+        theta = numpyro.sample("theta", dist.Normal(0.0, 10.0))
+        with numpyro.plate("rows", x.shape[0]):
+            z = numpyro.sample("z", dist.Normal(theta, 1.0))
+            numpyro.sample("x", dist.Normal(z, 1.0), obs=seen)
+
+    few = from_numpyro(model, jnp.arange(15.0))
+    fitted = fit(few, key=key, inference=Constant())
+    assert infer(fitted, jnp.arange(12.0)).model.size == 12
+    with pytest.raises(SlicingError, match="another log density among 7 rows than among all 30"):
+        infer(fitted, jnp.arange(30.0))

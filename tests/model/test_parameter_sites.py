@@ -66,6 +66,15 @@ def test_new_data_and_archives_keep_the_estimates(fitted, tmp_path):
     np.testing.assert_array_equal(again.local_moments()[0], new.local_moments()[0])
 
 
+def test_families_that_cannot_stand_beside_estimates_are_not_tried():
+    selection = amortis.select_family(
+        amortis.from_numpyro(normal, X[:30]), key=jax.random.key(0), all_of_them=True
+    )
+    tried = [str(candidate.factors) for candidate in selection.candidates]
+    assert tried == ["DiagonalNormal, DiagonalNormal", "DiagonalNormal, FullRank"]
+    assert all(candidate.fit is not None for candidate in selection.candidates)
+
+
 def test_log_joint_is_numpyros():
     model = amortis.from_numpyro(with_prior, X)
     theta = {"shift": jnp.asarray(-0.7), "theta": jnp.asarray(0.4)}

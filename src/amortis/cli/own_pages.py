@@ -31,7 +31,8 @@ def _two_levels(asked: Asked) -> Sheet:
 
 
 def _learned_steps(asked: Asked, name: str, levels: int) -> Sheet:
-    size = iterative.SHORT if asked.short else iterative.FULL
+    short = iterative.SHORT if levels == 1 else iterative.SHORT_TWO_LEVELS
+    size = short if asked.short else iterative.FULL
     images = binarised_mnist(size.training, size.held_out, asked.data)
     result = iterative.run_iterative(
         images, levels, size, key=asked.key, folder=asked.folder, tell=tell

@@ -52,6 +52,8 @@ def next_steps(
         return ("amortis.fit(model, key=key, ...) with more evaluations, draws or restarts",)
     if finding is Finding.FAMILY_TOO_NARROW:
         return ("a richer family for the locals; compare with NUTS where it finishes",)
+    if missed and fitted.model.starts:
+        return ("amortis.fit(..., restarts=10): q misses modes; other starts may find them", _NUTS)
     if sum(mode.share for mode in missed) > _ALL_BUT_ELSEWHERE:
         return ("amortis.select_family(model, key=key): q stands where there is no mass", _NUTS)
     if missed:

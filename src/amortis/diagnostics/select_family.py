@@ -152,7 +152,8 @@ def select_family(
         key: random key.
         candidates: what to try, in this order; by default a mean-field normal, a full-rank one
             (with locals that move with the globals, where there are any), and a flow; where a fit
-            misses modes also a mixture, with a component in each.
+            misses modes also a mixture, with a component in each. Of a model with `numpyro.param`
+            sites, beside which no others can stand, mean-field and, of locals, full-rank normals.
         all_of_them: whether to go on after one can be trusted.
 
     Returns:
@@ -203,6 +204,10 @@ def select_family(
 
 
 def _usual(model: LatentModel) -> tuple[Factors, ...]:
+    if model.starts:  # families that tie globals cannot stand beside parameters without a prior
+        if not model.locals_:
+            return (Factors(DiagonalNormal()),)
+        return tuple(Factors(DiagonalNormal(), own) for own in (DiagonalNormal(), FullRank()))
     if model.locals_:
         tied = Conditional()
         return (
@@ -228,6 +233,8 @@ def _in_every_mode(candidate: Candidate) -> tuple[Factors, ...]:
     if candidate.diagnosis is None or not candidate.diagnosis.missed:
         return ()
     assert candidate.fit is not None  # which was diagnosed
+    if candidate.fit.model.starts:
+        return ()
     known = components_of(candidate.fit.guide.global_family)
     return (Factors(Mixture(known + len(candidate.diagnosis.missed))),)
 

@@ -102,7 +102,7 @@ def run_iterative(
     model_key, fit_key, gap_key, surface_key = jax.random.split(key, 4)
     function = _model(levels, size, images, model_key)
     model = amortis.from_numpyro(function, images.training)
-    asked = deciding(key, images.training, images.held_out, size=size, levels=levels)
+    asked = deciding(key, images.training, images.held_out, size=size.fitted, levels=levels)
     kept = Kept(folder, asked, tell)
     runs: list[MethodRun] = []
     fits: dict[str, amortis.Fit] = {}

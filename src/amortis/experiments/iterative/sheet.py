@@ -11,8 +11,8 @@ from amortis.report import Cell, Column
 _GAIN, _NEAR = 0.5, 0.5
 """Nats per image that methods are to gain on the standard encoder, and to come near an optimum."""
 
-_NOISE = 0.05
-"""Nats by which an ELBO may fall from one number of steps to a later one: noise of the rule."""
+_ERRORS = 2.0
+"""Standard errors by which an ELBO may fall from one number of steps to a later one."""
 
 _FEW = 10
 
@@ -123,8 +123,9 @@ def _rises(result: IterativeResult) -> str:
     most = max((max(values[:i]) - value for i, value in enumerate(values) if i), default=0.0)
     return (
         f"More steps at test time, up to {len(values) - 1}: the ELBO falls by at most "
-        f"{max(most, 0.0):.3f} nats per image below an earlier step's (bar: never, to {_NOISE} of "
-        f"noise): {_state(most <= _NOISE)}."
+        f"{max(most, 0.0):.3f} nats per image below an earlier step's, {result.learned.fall:.1f} "
+        f"standard errors over images (bar: never, to {_ERRORS:g} standard errors): "
+        f"{_state(result.learned.fall <= _ERRORS)}."
     )
 
 

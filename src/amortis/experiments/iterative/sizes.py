@@ -38,7 +38,7 @@ class IterativeSize:
     seconds: float = 60.0
     checkpoints: int = 8
     draws: int = 2
-    measured: int = 200
+    measured: int = 100
     shown: int = 200
     alone: int = 3000
     alone_width: int = 500
@@ -49,8 +49,18 @@ class IterativeSize:
     surface_seconds: float = 20.0
     without: tuple[str, ...] = ()
 
+    @property
+    def fitted(self) -> "IterativeSize":
+        """The same but for what is only measured on fits, so that they are found again."""
+        return dataclasses.replace(
+            self, measured=0, shown=0, most_steps=0, rates=(), surface_seconds=0.0, without=()
+        )
+
 
 SHORT = IterativeSize()
+SHORT_TWO_LEVELS = dataclasses.replace(SHORT, alone=1500)
+"""Both within twenty minutes on two cores."""
+
 FULL = IterativeSize(
     seconds=600.0, checkpoints=20, measured=500, shown=500, alone=30000, surface_seconds=60.0
 )
