@@ -3,8 +3,9 @@
     amortis fit examples/topics.py:model --data train.npz --inference mlp:100x2 \\
         --optimiser adam:2000x200 --out fitted
 
-The file has the arrays `indptr`, `indices` and `counts` of a CSR matrix. `check` says POINTWISE: a
-document's proportions read its own words.
+The file has `indptr`, `indices` and `counts` of a CSR matrix, and better also its `shape`: else
+there are as many words as the largest index says. `check` says POINTWISE: a document's
+proportions read its own words.
 
 A product of experts: the log probability of a word is a background plus a sum over topics,
 weighted by the document's proportions. Without the paper's batch normalisation, which ties the
@@ -29,4 +30,5 @@ def model(counts: Array, topics: int = 50, scale: float = 1.0) -> None:
     with numpyro.plate("documents", counts.shape[0]):
         z = numpyro.sample("z", dist.Normal(0.0, scale).expand([topics]).to_event(1))
         logits = background + jax.nn.softmax(z, axis=-1) @ weights
-        numpyro.factor("words", jnp.sum(counts * jax.nn.log_softmax(logits, axis=-1), axis=-1))
+        total = counts.sum(axis=-1).astype(int)
+        numpyro.sample("words", dist.Multinomial(total, logits=logits), obs=counts)

@@ -24,7 +24,7 @@ from numpyro.contrib.module import eqx_module
 def model(x: Array, latents: int = 20, width: int = 200) -> None:
     r"""$z_n \sim N(0, I)$, $x_n \sim \mathrm{Bernoulli}(\mathrm{decoder}(z_n))$, pixel by pixel."""
     images = x.reshape(x.shape[0], -1)
-    pixels = images >= 128 if x.dtype == jnp.uint8 else images
+    pixels = (images >= 128 if x.dtype == jnp.uint8 else images).astype(float)
     key = jax.random.key(0)
     network = eqx.nn.MLP(latents, images.shape[1], width, 2, jax.nn.elu, key=key)
     decoder: Any = eqx_module("decoder", network)

@@ -41,6 +41,8 @@ def test_what_scipy_writes_is_an_array_without_a_name(tmp_path) -> None:
         ({"counts": np.array([4, 1, -2])}, r"row 1 of .* has the count -2 in column 1"),
         ({"counts": np.array([4, 1, 0])}, r"row 1 of .* is empty"),
         ({"shape": np.array([2, 2])}, r"column 2, outside the vocabulary"),
+        ({"shape": np.array([4])}, r"'shape': got \[4\]; expected \[2, number of columns\]"),
+        ({"shape": np.array([3, 4])}, r"'shape': got \[3, 4\]; expected \[2, number"),
         ({"shape": np.array([2, 2**31])}, r"2 x 2147483648; expected at most 2147483648 numbers"),
     ],
 )

@@ -31,20 +31,21 @@ def fitted(out: Path, model: str, data: Path, *options: str) -> dict:
     return json.loads((out / "numbers.json").read_text("utf8"))
 
 
+@pytest.mark.usefixtures("standard_promotion")  # of NumPyro's Bernoulli
 @pytest.mark.parametrize("inference", ["mlp:16x2", "iterative:3"])
 def test_a_vae_of_images_from_a_file(inference, images, tmp_path, capsys) -> None:
     options = ("--set", "latents=2", "--set", "width=16", "--inference", inference)
-    early = fitted(tmp_path / "early", "vae.py", images, *options, "--optimiser", "adam:10x20")
-    late = fitted(tmp_path / "late", "vae.py", images, *options, "--optimiser", "adam:1500x20")
+    numbers = fitted(tmp_path, "vae.py", images, *options, "--optimiser", "adam:1500x20")
     # Sixteen coins cost 11.1 nats; which of four rows is bright costs 1.4 and no more.
-    assert late["elbo"]["per_datum"] > -4.0 > early["elbo"]["per_datum"]
-    place, archive = f"{EXAMPLES / 'vae.py'}:model", tmp_path / "late" / "fit.amortis"
+    assert -4.0 < numbers["elbo"]["per_datum"] < -1.3
+    place, archive = f"{EXAMPLES / 'vae.py'}:model", tmp_path / "fit.amortis"
     new = ["infer", place, "--fit", str(archive), "--new", str(images), "--out", str(tmp_path)]
-    assert main([*new, "--set", "latents=2", "--set", "width=16"]) == 0
+    assert main([*new, "--set", "latents=2", "--set", "width=16"]) == NOT_SETTLED
     assert len((tmp_path / "inferred.csv").read_text().splitlines()) == 1 + 60
     capsys.readouterr()
 
 
+@pytest.mark.usefixtures("standard_promotion")
 def test_topics_of_documents_in_compressed_rows(tmp_path, capsys) -> None:
     generator = np.random.default_rng(0)
     shares = np.where(np.arange(12) < 6, 0.9, 0.1), np.where(np.arange(12) < 6, 0.1, 0.9)
@@ -53,7 +54,7 @@ def test_topics_of_documents_in_compressed_rows(tmp_path, capsys) -> None:
     rows, columns = np.nonzero(counts)
     path = tmp_path / "documents.npz"
     indptr = np.searchsorted(rows, np.arange(81))
-    np.savez(path, indptr=indptr, indices=columns, counts=counts[rows, columns])
+    np.savez(path, indptr=indptr, indices=columns, counts=counts[rows, columns], shape=counts.shape)
     options = ("--set", "topics=2", "--inference", "mlp:16x2", "--optimiser", "adam:2000x40")
     fitted(tmp_path / "out", "topics.py", path, *options)
     means = np.load(tmp_path / "out" / "local_moments.npz")["z.mean"]

@@ -66,6 +66,23 @@ def test_new_data_and_archives_keep_the_estimates(fitted, tmp_path):
     np.testing.assert_array_equal(again.local_moments()[0], new.local_moments()[0])
 
 
+def test_estimates_beside_a_prior_are_refined_and_grown_and_not_updated():
+    model = amortis.from_numpyro(with_prior, X)
+    key = jax.random.key(0)
+    fitted = amortis.fit(model, key=key, inference=amortis.Constant(), tolerance=1e-3)
+    assert isinstance(fitted.guide.global_family, PartlyPoint)
+    # The ideal function is affine, and a constant is not: it had to grow.
+    assert not isinstance(fitted.guide.inference, amortis.Constant)
+    small = amortis.fit(model, key=key, inference=amortis.Constant())
+    refined = amortis.refine(small, key=key)
+    gained = refined.elbo(key=key).mean - small.elbo(key=key).mean
+    assert gained > 1.0
+    held = {name: np.asarray(value) for name, value in small.params.items()}
+    np.testing.assert_array_equal(refined.params["shift"], held["shift"])
+    with pytest.raises(amortis.ArgumentError, match="parameters without a prior, of which no"):
+        amortis.update(small, amortis.from_numpyro(with_prior, X[:5]), key=key)
+
+
 def test_families_that_cannot_stand_beside_estimates_are_not_tried():
     selection = amortis.select_family(
         amortis.from_numpyro(normal, X[:30]), key=jax.random.key(0), all_of_them=True

@@ -35,8 +35,8 @@ from amortis.cli.summary import describe_fit
 from amortis.report import fit_numbers
 from amortis.report.numbers import Moments
 
-_ELBO_NUMBERS = 2_000_000
-"""Rows times draws of the reported ELBO, within 64 and 4096 draws."""
+_ELBO_NUMBERS, _ELBO_ENTRIES = 2_000_000, 200_000_000
+"""Rows times draws of the reported ELBO, and entries of the inputs times draws."""
 
 
 def fit(
@@ -64,8 +64,7 @@ def fit(
     choices = parse_choices(inference, globals_, optimiser, restarts, locals_)
     problem = read_problem(model, data, set_, local, out)
     fitted, seconds = fit_problem(problem, key, choices)
-    draws_of_elbo = min(max(_ELBO_NUMBERS // fitted.model.size, 64), 4096)
-    elbo = fitted.elbo(key=jax.random.fold_in(key, 1), draws=draws_of_elbo)
+    elbo = fitted.elbo(key=jax.random.fold_in(key, 1), draws=_elbo_draws(fitted.model))
     moments = fitted.moments()
     typer.echo(describe_fit(fitted, elbo, moments, seconds))
     if problem.folder is not None:
@@ -73,6 +72,12 @@ def fit(
         numbers |= {"model": model, "data": list(data), "set": problem.plain, "seed": seed}
         _write(problem.folder, fitted, numbers, moments, jax.random.fold_in(key, 2), draws)
     return exit_code(fitted.status)
+
+
+def _elbo_draws(model: amortis.LatentModel) -> int:
+    """Few draws of many rows, and fewer of wide ones, whose likelihoods take long."""
+    by_rows = min(max(_ELBO_NUMBERS // model.size, 64), 4096)
+    return max(min(by_rows, _ELBO_ENTRIES // max(model.inputs.size, 1)), 16)
 
 
 def _write(

@@ -87,8 +87,9 @@ def _dense(path: str, parts: Arrays) -> np.ndarray:
         )
     given: Any = parts[_COUNTS if _COUNTS in parts else _SCIPY]
     indptr, indices = (_whole(path, name, parts[name]) for name in _WHERE)
-    columns = int(parts[_SHAPE][1]) if _SHAPE in parts else int(indices.max(initial=0)) + 1
     rows = len(indptr) - 1
+    shape = np.asarray(parts.get(_SHAPE, [rows, indices.max(initial=0) + 1]))
+    columns = _columns(path, shape, rows)
     if rows * columns > _MOST_NUMBERS:
         raise DataError(
             f"'{path}' is a sparse matrix of {rows} x {columns}; expected at most "
@@ -108,6 +109,16 @@ def _dense(path: str, parts: Arrays) -> np.ndarray:
     dense = np.zeros((rows, columns), np.float32)
     np.add.at(dense, (np.repeat(np.arange(rows), np.diff(indptr)), indices), given)
     return dense
+
+
+def _columns(path: str, shape: Any, rows: int) -> int:
+    """The second number of a matrix's shape."""
+    if shape.shape != (2,) or shape.dtype.kind not in "iu" or shape[0] != rows or shape[1] < 1:
+        raise DataError(
+            f"'{path}', array 'shape': got {shape.tolist()}; expected [{rows}, number of columns], "
+            f"as indptr has {rows} rows: write the shape of the matrix"
+        )
+    return int(shape[1])
 
 
 def _whole(path: str, name: str, array: Any) -> Any:

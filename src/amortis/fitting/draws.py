@@ -69,12 +69,28 @@ def over_draws(
     """
     draws = int(draws)  # one of NumPy's would be traced
     per_block = max(BLOCK_NUMBERS // fitted.numbers_per_draw, 1)
+    raw = shared_raw(fitted, draws > per_block)
     blocks: list[dict[str, np.ndarray]] = []
     for i, start in enumerate(range(0, draws, per_block)):
         count = min(per_block, draws - start)
-        block = _block(fitted, evaluate, jax.random.fold_in(key, i), count)
+        block = _block(fitted, evaluate, jax.random.fold_in(key, i), count, raw)
         blocks.append({name: np.asarray(value) for name, value in block.items()})
     return {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}  # pyright: ignore
+
+
+def shared_raw(fitted: Fitted, blocks: bool) -> Float[Array, "rows raw"] | None:
+    """The rows' raw parameters, made once for several blocks; None for one, which makes its own.
+
+    Args:
+        fitted: the fit.
+        blocks: whether there are several.
+    """
+    return _raw(fitted) if blocks else None
+
+
+@eqx.filter_jit
+def _raw(fitted: Fitted) -> Float[Array, "rows raw"]:
+    return fitted.guide.fitted_raw(fitted.variational, None)
 
 
 def shapes_of(fitted: Fitted, evaluate: OfOneDraw) -> dict[str, tuple[int, ...]]:
@@ -92,11 +108,17 @@ def constrained(
 
 
 @eqx.filter_jit
-def _block(fitted: Fitted, evaluate: OfOneDraw, key: RandomKey, count: int) -> dict[str, Array]:
+def _block(
+    fitted: Fitted,
+    evaluate: OfOneDraw,
+    key: RandomKey,
+    count: int,
+    raw: Float[Array, "rows raw"] | None = None,
+) -> dict[str, Array]:
     guide, variational = fitted.guide, fitted.variational
     noise = independent(fitted, key, count)
     keys = jax.random.split(jax.random.fold_in(key, _OWN), count)
-    raw = guide.fitted_raw(variational, None)
+    raw = guide.fitted_raw(variational, None) if raw is None else raw
 
     def one(given: tuple[Noise, RandomKey]) -> dict[str, Any]:
         theta, z = guide.sample(variational, raw, given[0])

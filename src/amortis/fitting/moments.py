@@ -7,10 +7,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from amortis import numerics
-from amortis.fitting.draws import BLOCK_NUMBERS, Fitted
+from amortis.fitting.draws import BLOCK_NUMBERS, Fitted, shared_raw
 from amortis.guide import Noise
 
 _MOMENT_POINTS = 512
@@ -44,9 +44,11 @@ def _may_mix(fitted: Fitted, name: str, shape: tuple[int, ...]) -> bool:
 
 def _moments(fitted: Fitted, rule: np.ndarray, shift: np.ndarray) -> dict[str, tuple[Array, Array]]:
     per_block = _whole_fraction(BLOCK_NUMBERS // fitted.numbers_per_draw)
+    raw = shared_raw(fitted, per_block < _MOMENT_POINTS)
     parts = [
         _sums(
             fitted,
+            raw,
             jnp.asarray(rule),
             jnp.asarray(shift),
             jnp.arange(start, start + per_block),
@@ -83,9 +85,11 @@ def _whole_fraction(most: int) -> int:
     return min(_MOMENT_POINTS, 2 ** int(math.log2(max(most, 1))))
 
 
-def _constrained(fitted: Fitted, noise: Noise) -> dict[str, Array]:
+def _constrained(
+    fitted: Fitted, raw: Float[Array, "rows raw"] | None, noise: Noise
+) -> dict[str, Array]:
     model, guide, variational = fitted.model, fitted.guide, fitted.variational
-    raw = guide.fitted_raw(variational, None)
+    raw = guide.fitted_raw(variational, None) if raw is None else raw
 
     def one(noise: Noise) -> dict[str, Any]:
         theta, z = guide.sample(variational, raw, noise)
@@ -96,12 +100,17 @@ def _constrained(fitted: Fitted, noise: Noise) -> dict[str, Array]:
 
 @eqx.filter_jit
 def _sums(
-    fitted: Fitted, rule: Array, shift: Array, place: Array
+    fitted: Fitted,
+    raw: Float[Array, "rows raw"] | None,
+    rule: Array,
+    shift: Array,
+    place: Array,
 ) -> dict[str, tuple[Array, Array, Array]]:
     """Sums, sums of squares about the block's own mean, and that mean, over points of a rule.
 
     Args:
         fitted: the fit.
+        raw: of its rows' factors, where they are known.
         rule: the whole rule, locals first; its second half mirrors the first.
         shift: how far each row's points are shifted within the first half.
         place: the block's places in the rule.
@@ -110,7 +119,7 @@ def _sums(
     sign = jnp.where(place < half, 1.0, -1.0).astype(rule.dtype)
     order = (place[:, None] + shift[None, :]) % half
     noise = Noise.equal(rule[place, d_z:], sign[:, None, None] * rule[order, :d_z])
-    values = _constrained(fitted, noise)
+    values = _constrained(fitted, raw, noise)
     return {
         name: (
             jnp.sum(value, axis=0),

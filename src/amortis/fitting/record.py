@@ -14,7 +14,14 @@ from amortis._errors import ArgumentError, NotAnOptimumError
 from amortis._require import require_callable, require_count, require_key
 from amortis._types import Parameters, RandomKey
 from amortis.fitting.capacity_record import Capacity
-from amortis.fitting.draws import BLOCK_NUMBERS, Fitted, constrained, independent, over_draws
+from amortis.fitting.draws import (
+    BLOCK_NUMBERS,
+    Fitted,
+    constrained,
+    independent,
+    over_draws,
+    shared_raw,
+)
 from amortis.fitting.estimate import Estimate
 from amortis.fitting.linear_response import response
 from amortis.fitting.moments import local_moments_of, moments_of
@@ -101,11 +108,13 @@ class Fit(eqx.Module):
         require_count("number of", "draws", draws, "ask for more")
         pairs = (int(draws) + 1) // 2
         per_block = max(BLOCK_NUMBERS // (2 * self.arrays.numbers_per_draw), 1)
+        raw = shared_raw(self.arrays, pairs > per_block)
         values: list[np.ndarray] = []
         for i, start in enumerate(range(0, pairs, per_block)):
             count = min(per_block, pairs - start)
             block_key = jax.random.fold_in(key, i)
-            values.append(np.asarray(_pair_elbos(self.arrays, block_key, count), np.float64))
+            block = _pair_elbos(self.arrays, block_key, count, raw)
+            values.append(np.asarray(block, np.float64))
         return np.concatenate(values)
 
     def posterior(self, *, key: RandomKey, draws: int = 1000) -> dict[str, np.ndarray]:
@@ -273,10 +282,12 @@ def _require_optimum(fitted: Fit) -> None:
 
 
 @eqx.filter_jit
-def _pair_elbos(fitted: Fitted, key: RandomKey, pairs: int) -> Float[Array, " pairs"]:
+def _pair_elbos(
+    fitted: Fitted, key: RandomKey, pairs: int, raw: Float[Array, "rows raw"] | None
+) -> Float[Array, " pairs"]:
     first = independent(fitted, key, pairs)
     both = jax.tree.map(lambda leaf: jnp.concatenate([leaf, -leaf]), first)
     values = elbo_draws(
-        fitted.model, fitted.guide, StickTheLanding(), fitted.variational, both, None
+        fitted.model, fitted.guide, StickTheLanding(), fitted.variational, both, None, raw
     )
     return 0.5 * (values[:pairs] + values[pairs:])

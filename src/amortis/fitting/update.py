@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from amortis._errors import ArgumentError
 from amortis._require import require_callable, require_key, require_kind
 from amortis._types import RandomKey, RowIndex, Rows, Sites, Values
-from amortis.families import AbstractFamily
+from amortis.families import AbstractFamily, PartlyPoint
 from amortis.fitting.choose import choose_gradient, choose_method
 from amortis.fitting.infer import bound_to
 from amortis.fitting.record import Fit
@@ -135,6 +135,11 @@ def _continued(
 
 
 def _require_density(fitted: Trained) -> None:
+    if isinstance(fitted.guide.global_family, PartlyPoint):
+        raise ArgumentError(
+            "the model of the fit has parameters without a prior, of which no density is left to "
+            "take the prior's place; expected a prior for every global: fit all data together"
+        )
     if not fitted.guide.global_family.is_density:
         raise ArgumentError(
             f"the fit has {type(fitted.guide.global_family).__name__}() globals, which have no "

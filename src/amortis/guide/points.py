@@ -19,7 +19,7 @@ def with_points(
     """The globals' family with point estimates of those without a prior.
 
     Args:
-        global_family: of the globals that have one.
+        global_family: of the globals that have one; what this function has returned before stays.
         local_family: of one row's locals.
         theta: the globals' layout.
         starts: those without a prior, by site.
@@ -35,7 +35,7 @@ def with_points(
             f"locals_ is Conditional(...), but the model has parameters without a prior, such as "
             f"{first!r}; expected a factor that does not hang on them: use DiagonalNormal()"
         )
-    if isinstance(global_family, Point):
+    if isinstance(global_family, Point | PartlyPoint):
         return global_family
     if not isinstance(global_family, DiagonalNormal):
         raise ArgumentError(
