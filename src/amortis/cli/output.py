@@ -99,6 +99,8 @@ def posterior_draws(
     sizes = {site: np.asarray(mean).size for site, (mean, _) in moments.items()}
     kept = [site for site, size in sizes.items() if size * draws <= most]
     left_out = tuple(site for site in sizes if site not in kept)
+    if not kept:
+        return {}, left_out
     if not left_out:
         every = fit.posterior(key=key, draws=draws)
         return {site: np.asarray(every[site]) for site in kept}, ()
