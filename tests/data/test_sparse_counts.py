@@ -29,6 +29,11 @@ def test_blocks_are_the_rows_of_the_dense_matrix() -> None:
     assert counts.rows(3, 3).shape == (0, 5)
 
 
+def test_it_shows_its_size_and_not_its_numbers() -> None:
+    counts = SparseCounts(np.array([0, 2, 3]), np.array([0, 2, 1]), np.array([4, 1, 2]), 3)
+    assert repr(counts) == "SparseCounts(2 rows, 3 columns, 3 entries)"
+
+
 def test_a_column_named_twice_has_the_sum() -> None:
     counts = SparseCounts(np.array([0, 2]), np.array([1, 1]), np.array([2, 3]), 2)
     np.testing.assert_array_equal(counts.rows(0, 1), [[0, 5]])

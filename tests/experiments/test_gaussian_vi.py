@@ -230,7 +230,7 @@ def test_the_command_writes_a_page_pictures_and_numbers(tmp_path, capsys) -> Non
         "symmetry-2.png",
     }
     page = (folder / "symmetry.md").read_text(encoding="utf8")
-    assert "amortis reproduce symmetry --schedule short\n" in page
+    assert "amortis reproduce symmetry\n" in page
     assert "the center is a stationary point, but no minimum" in page
     rows = json.loads((folder / "symmetry.json").read_text(encoding="utf8"))["rows"]
     cauchy, far = ([r for r in rows if r["target"] == n] for n in ("Cauchy", "two modes, far"))

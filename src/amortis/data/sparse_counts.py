@@ -14,7 +14,7 @@ from amortis.data.files import FilePath
 _ARRAYS = ("indptr", "indices", "counts")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class SparseCounts:
     r"""Counts in compressed rows, which are handed out as dense blocks.
 
@@ -58,6 +58,9 @@ class SparseCounts:
         _require_columns(self)
         _require_counts(self)
         _require_full_rows(self)
+
+    def __repr__(self) -> str:
+        return f"SparseCounts({len(self)} rows, {self.columns} columns, {len(self.counts)} entries)"
 
     def __len__(self) -> int:
         """Number of rows N."""

@@ -119,7 +119,7 @@ def _alike(old: Trained, new: LatentModel) -> LatentModel:
             raise DataError(
                 f"with the new data the model has {what} {_shapes(found)}, but it was fitted with "
                 f"{_shapes(known)}; expected the same shapes: pass data of the same kind, with as "
-                f"many groups and columns"
+                f"many groups and columns, and what the fit had of other arguments (--set)"
             )
     inputs = _columns(new.inputs, new.input_names, old.input_names)
     series, members = new.series, new.members

@@ -139,7 +139,8 @@ def _require_shape(leaf: ArgumentLeaf, value: Any) -> None:
         came = f"has shape {shape}" if shape else "is a single value"
         raise DataError(
             f"data {leaf.name!r} {came}; expected shape {leaf.shape}, as when the model was "
-            f"fitted: pass data of the same columns, with rows on the first axis"
+            f"fitted: pass data of the same columns, with rows on the first axis (of "
+            f"a sparse matrix in a file, 'shape' says how many columns)"
         )
 
 
