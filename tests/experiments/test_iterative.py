@@ -99,7 +99,7 @@ def test_curves_are_the_elbos_of_fewer_steps(images):
     curve = curve_of("ascent", fitted, 6)
     for steps in (1, 6):
         elbo = amortis.with_steps(fitted, steps).elbo(key=jax.random.key(1), draws=4000)
-        # The curve's own rule of 128 points is good to a thousandth here.
+        # The curve's own rule of 64 points is good to a thousandth here.
         assert curve.elbos[steps] == pytest.approx(
             elbo.mean / model.size, abs=4 * elbo.se / model.size + 2e-3
         )

@@ -16,6 +16,7 @@ import amortis
 from amortis._errors import AmortisError, ArgumentError
 from amortis._types import RandomKey
 from amortis.data import read_npz, replacing
+from amortis.experiments.tasks.data_digest import data_digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,15 +113,11 @@ def deciding(key: RandomKey, *arrays: np.ndarray, **asked: Any) -> dict[str, Any
         *arrays: data.
         **asked: settings, of which records are taken as they are printed.
     """
-    digest = hashlib.sha256()
-    for rows in arrays:
-        digest.update(f"{rows.shape}{rows.dtype}".encode())
-        digest.update(np.ascontiguousarray(rows).tobytes())
     simple = (bool, int, float, str, list)
     return {
         **{name: v if isinstance(v, simple) else repr(v) for name, v in asked.items()},
         "key": np.asarray(jax.random.key_data(key)).tolist(),
-        "data": digest.hexdigest(),
+        "data": data_digest(*arrays),
         "amortis": amortis.__version__,
         "jax": jax.__version__,
         "backend": jax.default_backend(),

@@ -174,7 +174,7 @@ def _bound(arguments: Arguments, local: str | Locals | None) -> LatentModel:
         raise
 
 
-def _by_rows(arguments: Arguments, local: str | None, check: Check | None = None) -> LatentModel:
+def _by_rows(arguments: Arguments, local: str | None, check: Check = checked) -> LatentModel:
     found = _inspect(arguments)
     if not any(site.observed for site in found.sites):
         raise NoObservationError(
@@ -183,7 +183,7 @@ def _by_rows(arguments: Arguments, local: str | None, check: Check | None = None
         )
     lengths = arguments.lengths()
     axis = find_local_axis(found.sites, tuple(lengths.values()), local)
-    return _along(arguments, axis, found, check or checked)
+    return _along(arguments, axis, found, check)
 
 
 def _along(arguments: Arguments, axis: LocalAxis, found: ModelSites, check: Check) -> LatentModel:

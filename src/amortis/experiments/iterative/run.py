@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 import amortis
 from amortis._types import RandomKey
@@ -22,6 +23,7 @@ from amortis.experiments.iterative.one_fit import MethodRun, run_method
 from amortis.experiments.iterative.sizes import IterativeSize
 from amortis.experiments.iterative.surface import Surface, draw_surface
 from amortis.experiments.kept import Kept, deciding
+from amortis.experiments.tasks.data_digest import data_digest
 
 _MEASURED = 512
 """Draws of each image on which gaps are measured."""
@@ -123,7 +125,9 @@ def run_iterative(
     shown = amortis.infer(fits[FOLLOWED], images.held_out[: size.shown])
     weights = fits[FOLLOWED].params
     held = _model(levels, size, images, model_key, weights)
-    alone = _alone(kept, held, images, size, fit_key, tell)
+    # Weights that were trained by the clock are others each time.
+    decoder = data_digest(*(np.asarray(leaf) for leaf in jax.tree.leaves(dict(weights))))
+    alone = _alone(kept.beside(decoder=decoder), held, images, size, fit_key, tell)
     alone = amortis.infer(alone, images.held_out[: size.shown])
     tell("ELBOs from step to step")
     optimum = amortis.inference_gap(
