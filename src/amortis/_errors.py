@@ -4,6 +4,19 @@ Every message is one line that says what came, what was expected and what to do;
 prints that line and exits with code 2.
 """
 
+import traceback
+from pathlib import Path
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says first; where it says nothing, the line of code that raised it."""
+    said = str(error).strip().split("\n", 1)[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    if said or not frames:
+        return said
+    last = frames[-1]
+    return f"`{last.line}`, line {last.lineno} of {Path(last.filename).name}"
+
 
 class AmortisError(Exception):
     """The root of every exception that this library raises on purpose."""

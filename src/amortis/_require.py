@@ -19,7 +19,7 @@ def require_count(owner: str, name: str, value: Any, remedy: str = "raise it") -
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ArgumentError(
-            f"{owner} {name} is {shown(value)}; expected a whole number of at least 1: {remedy}"
+            f"{owner} {name} is {shown(value)}; expected a whole number of at least 1: pass an int"
         )
     if value < 1:
         raise ArgumentError(f"{owner} {name} is {value}; expected at least 1: {remedy}")
@@ -36,7 +36,9 @@ def require_positive(owner: str, name: str, value: Any) -> None:
         or not isinstance(value, numbers.Real | np.number)
         or not float(value) > 0
     ):
-        raise ArgumentError(f"{owner} {name} is {shown(value)}; expected a positive number")
+        raise ArgumentError(
+            f"{owner} {name} is {shown(value)}; expected a positive number: pass one above zero"
+        )
 
 
 def require_callable(name: str, value: Any) -> None:

@@ -1,5 +1,6 @@
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 
 from amortis import Estimate, from_numpyro
@@ -53,5 +54,17 @@ def test_large_globals_are_cut_and_points_have_no_sd() -> None:
         ["-----------", "--------------", "--"],
         *[[f"mu[{i}]", str(i), "–"] for i in range(4)],
         ["mu:", "96", "more", "–", "–"],
+        ["sigma", "0.125", "–"],
+    ]
+
+
+def test_weights_of_networks_are_counted_and_not_shown() -> None:
+    fit = small_fit(point=True)
+    searched = dataclasses.replace(fit.model, starts={"mu": jnp.zeros(100)})
+    large = MOMENTS | {"mu": (np.arange(100.0), np.zeros(100))}
+    fit = dataclasses.replace(fit, model=searched)
+    lines = describe_fit(fit, Estimate(-90.0, 0.6), large, 1.0).split("\n")
+    assert [line.split() for line in lines[8:]] == [
+        ["mu:", "100", "values", "–", "–"],
         ["sigma", "0.125", "–"],
     ]

@@ -46,6 +46,8 @@ def test_files_are_read_as_they_were_written(tmp_path) -> None:
     np.testing.assert_array_equal(read_counts(path, 5).rows(0, 7), matrix.toarray())
     with pytest.raises(DataError, match=r"train\.npz'.* column 4, outside the vocabulary"):
         read_counts(path, 4)
+    sparse.save_npz(path, matrix)
+    np.testing.assert_array_equal(read_counts(path, 5).rows(0, 7), matrix.toarray())
     np.savez(path, indptr=matrix.indptr, indices=matrix.indices)
     with pytest.raises(DataError, match="no array 'counts'; expected indptr, indices, counts"):
         read_counts(path, 5)

@@ -40,7 +40,7 @@ def test_a_vae_of_images_from_a_file(inference, images, tmp_path, capsys) -> Non
     assert -4.0 < numbers["elbo"]["per_datum"] < -1.3
     place, archive = f"{EXAMPLES / 'vae.py'}:model", tmp_path / "fit.amortis"
     new = ["infer", place, "--fit", str(archive), "--new", str(images), "--out", str(tmp_path)]
-    assert main([*new, "--set", "latents=2", "--set", "width=16"]) == NOT_SETTLED
+    assert main(new) == NOT_SETTLED  # latents and width as in the fit
     assert len((tmp_path / "inferred.csv").read_text().splitlines()) == 1 + 60
     capsys.readouterr()
 

@@ -38,6 +38,7 @@ from amortis import (
     Verdict,
     Windowed,
     fit,
+    from_numpyro,
     infer,
     load,
     save,
@@ -52,6 +53,7 @@ from amortis.export.choices import (
     objective_to_plain,
 )
 from amortis.export.choices import FUNCTIONS as FUNCTIONS_KNOWN
+from amortis.export.container import read_container, write_container
 from amortis.export.malformed import Malformed
 from amortis.families import AbstractFamily, PartlyPoint
 from amortis.inference_functions import AbstractInferenceFunction
@@ -366,3 +368,30 @@ def test_where_a_table_started_is_kept_and_older_archives_do_not_say():
     assert function_from_plain(apart) == Table(start_sd=2.0)
     assert function_to_plain(Table()) == {"class": "Table"}
     assert function_from_plain({"class": "Table"}) == Table()
+
+
+def test_older_archives_know_nothing_of_long_rows(tmp_path) -> None:
+    path = tmp_path / "fit.amortis"
+    fitted = unoptimised(density(X), MLP(width=4))
+    save(fitted, path)
+    plain, arrays = read_container(path)
+    arrays = {name: a for name, a in arrays.items() if name != "standardize.shortening"}
+    write_container(path, plain, arrays)
+    assert_same(load(path, density(X)).moments(), fitted.moments())
+
+
+def test_plain_arguments_are_kept_and_asked_for_again(tmp_path) -> None:
+    def model(x, power: float = 1.0, kind: str = "wide", rows: int = 5) -> None:
+        with numpyro.plate("rows", x.shape[0]):
+            z = numpyro.sample("z", dist.Normal(0.0, 1.0))
+            sd = 2.0 if kind == "wide" else 0.5
+            numpyro.sample("x", dist.Normal(power * z, sd), obs=x)
+
+    path, x = tmp_path / "fit.amortis", np.linspace(-1.0, 1.0, 8, dtype=np.float32)
+    given = {"power": 1.0, "kind": "narrow", "rows": 7}
+    save(unoptimised(from_numpyro(model, x, **given), Polynomial(1)), path)
+    trained = load(path, model)
+    assert trained.rebind.form.plain == given
+    assert infer(trained, x, kind="narrow", rows=7).moments()["z"][0].shape == (8,)
+    with pytest.raises(DataError, match=r"no 'kind', which was 'narrow' when .*pass kind='narrow'"):
+        infer(trained, x, rows=7)  # power is the model's default and may be left out

@@ -186,6 +186,34 @@ def test_counts_stay_counts(key):
     assert drawn.dtype.kind == "i" and drawn.min() == 0 and drawn.max() == 7
 
 
+@pytest.mark.usefixtures("standard_promotion")
+@pytest.mark.parametrize("spread", [None, 6.0])
+def test_counts_whose_totals_are_data_are_drawn(spread, key):
+    """Multinomial and, with a spread, Dirichlet-multinomial rows, by their first two moments."""
+    shares = np.array([0.5, 0.3, 0.2], np.float32)
+
+    def model(x):
+        totals = x.sum(axis=-1)
+        with numpyro.plate("rows", x.shape[0]):
+            numpyro.sample("z", dist.Normal(jnp.zeros(()), 1.0))
+            law = dist.Multinomial(totals, shares)
+            if spread is not None:
+                law = dist.DirichletMultinomial(spread * shares, totals)
+            numpyro.sample("x", law, obs=x)
+
+    x = np.random.default_rng(0).multinomial([3, 20, 40], shares)
+    fitted = unfitted(from_numpyro(model, x), Constant())
+    drawn = predict(fitted, key=key, draws=DRAWS)["x"]
+    totals = x.sum(axis=1, keepdims=True)
+    np.testing.assert_array_equal(drawn.sum(axis=2), np.broadcast_to(totals[:, 0], (DRAWS, 3)))
+    variance = totals * shares * (1.0 - shares)
+    if spread is not None:
+        variance = variance * (totals + spread) / (1.0 + spread)
+    close_in_mean(drawn, totals * shares, variance)
+    # Of so many draws a variance is within a tenth: five of its standard errors at the least.
+    np.testing.assert_allclose(drawn.var(axis=0), variance, rtol=0.13)
+
+
 def test_log_densities_average_to_the_elbo(fitted, exact):
     log_p, log_q = log_densities(fitted, key=KEY, draws=DRAWS)
     ratio = log_p - log_q

@@ -319,3 +319,14 @@ def test_every_named_exception_has_the_same_root():
 def test_nothing_is_left_in_double_precision_by_a_check():
     from_numpyro(plain, X, 1.0)
     assert not jax.config.jax_enable_x64
+
+
+def test_a_model_that_raises_without_a_word_is_named_by_its_line():
+    def silent(x):
+        raise ValueError
+
+    refused(
+        errors.ModelRaisedError,
+        r"raised ValueError .*: `raise ValueError`, line \d+ of test_bad_input.py$",
+        lambda: from_numpyro(silent, X),
+    )

@@ -1,5 +1,6 @@
 """Choices as they are typed, such as `mlp:16x2`, become the objects that the front door takes."""
 
+import dataclasses
 import re
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
@@ -15,16 +16,15 @@ from amortis.optimise import AbstractMethod
 _Choice = TypeVar("_Choice")
 _Maker = Callable[[tuple[int, ...]], _Choice]
 
-_NUMBERS = {
-    0: re.compile(r""),
-    1: re.compile(r"(-?[0-9]+)"),
-    2: re.compile(r"(-?[0-9]+)x(-?[0-9]+)"),
-}
+_NONE = re.compile(r"(?!)")
+_ONE = re.compile(r"(-?[0-9]+)")
+_TWO = re.compile(r"(-?[0-9]+)x(-?[0-9]+)")
+_ONE_OR_TWO = re.compile(r"(-?[0-9]+)(?:x(-?[0-9]+))?")
 """What may follow a colon, by how many numbers a choice takes."""
 
 INFERENCE_FORMS = (
-    "constant, table, polynomial[:DEGREE], mlp[:WIDTHxDEPTH], iterative[:STEPS] or "
-    "gradient-ascent[:STEPS]"
+    "constant, table, polynomial[:DEGREE], mlp[:WIDTHxDEPTH], iterative[:STEPS[xDRAWS]] or "
+    "gradient-ascent[:STEPS[xDRAWS]]"
 )
 GLOBALS_FORMS = (
     "diagonal, point, full-rank, low-rank[:RANK], mixture[:COMPONENTS], flow, laplace, "
@@ -35,18 +35,21 @@ OPTIMISER_FORMS = "fixed[:DRAWS], fresh[:BATCH] or adam[:STEPSxBATCH]"
 
 
 def parse_inference(text: str) -> AbstractInferenceFunction:
-    """Read an inference function: `constant`, `polynomial:2`, `mlp:16x2`, `iterative:5`.
+    """Read an inference function: `constant`, `polynomial:2`, `mlp:16x2`, `iterative:5x2`.
+
+    The second number of `iterative` and `gradient-ascent` is that of the draws a step looks at,
+    which large decoders want to be small.
 
     Raises:
         ArgumentError: it is none of these, or its numbers are out of range.
     """
-    makers: dict[str, tuple[int, _Maker[AbstractInferenceFunction]]] = {
-        "constant": (0, lambda _: amortis.Constant()),
-        "table": (0, lambda _: amortis.Table()),
-        "polynomial": (1, lambda numbers: amortis.Polynomial(*numbers)),
-        "mlp": (2, _mlp),
-        "iterative": (1, _iterative),
-        "gradient-ascent": (1, _gradient_ascent),
+    makers: dict[str, tuple[re.Pattern[str], _Maker[AbstractInferenceFunction]]] = {
+        "constant": (_NONE, lambda _: amortis.Constant()),
+        "table": (_NONE, lambda _: amortis.Table()),
+        "polynomial": (_ONE, lambda numbers: amortis.Polynomial(*numbers)),
+        "mlp": (_TWO, _mlp),
+        "iterative": (_ONE_OR_TWO, _iterative),
+        "gradient-ascent": (_ONE_OR_TWO, _gradient_ascent),
     }
     return _parse("--inference", text, makers, INFERENCE_FORMS)
 
@@ -57,16 +60,16 @@ def parse_globals(text: str) -> AbstractFamily | AbstractApproximation:
     Raises:
         ArgumentError: it is none of these, or its number is out of range.
     """
-    makers: dict[str, tuple[int, _Maker[AbstractFamily | AbstractApproximation]]] = {
-        "diagonal": (0, lambda _: amortis.DiagonalNormal()),
-        "point": (0, lambda _: amortis.Point()),
-        "full-rank": (0, lambda _: amortis.FullRank()),
-        "low-rank": (1, lambda numbers: amortis.LowRank(*(numbers or (1,)))),
-        "mixture": (1, lambda numbers: amortis.Mixture(*numbers)),
-        "flow": (0, lambda _: amortis.Flow()),
-        "laplace": (0, lambda _: amortis.Laplace()),
-        "pathfinder": (1, lambda numbers: amortis.Pathfinder(*numbers)),
-        "batch-and-match": (0, lambda _: amortis.BatchAndMatch()),
+    makers: dict[str, tuple[re.Pattern[str], _Maker[AbstractFamily | AbstractApproximation]]] = {
+        "diagonal": (_NONE, lambda _: amortis.DiagonalNormal()),
+        "point": (_NONE, lambda _: amortis.Point()),
+        "full-rank": (_NONE, lambda _: amortis.FullRank()),
+        "low-rank": (_ONE, lambda numbers: amortis.LowRank(*(numbers or (1,)))),
+        "mixture": (_ONE, lambda numbers: amortis.Mixture(*numbers)),
+        "flow": (_NONE, lambda _: amortis.Flow()),
+        "laplace": (_NONE, lambda _: amortis.Laplace()),
+        "pathfinder": (_ONE, lambda numbers: amortis.Pathfinder(*numbers)),
+        "batch-and-match": (_NONE, lambda _: amortis.BatchAndMatch()),
     }
     return _parse("--globals", text, makers, GLOBALS_FORMS)
 
@@ -77,11 +80,11 @@ def parse_locals(text: str) -> AbstractFamily:
     Raises:
         ArgumentError: it is none of these.
     """
-    makers: dict[str, tuple[int, _Maker[AbstractFamily]]] = {
-        "diagonal": (0, lambda _: amortis.DiagonalNormal()),
-        "full-rank": (0, lambda _: amortis.FullRank()),
-        "conditional": (0, lambda _: amortis.Conditional()),
-        "conditional-full-rank": (0, lambda _: amortis.Conditional(amortis.FullRank())),
+    makers: dict[str, tuple[re.Pattern[str], _Maker[AbstractFamily]]] = {
+        "diagonal": (_NONE, lambda _: amortis.DiagonalNormal()),
+        "full-rank": (_NONE, lambda _: amortis.FullRank()),
+        "conditional": (_NONE, lambda _: amortis.Conditional()),
+        "conditional-full-rank": (_NONE, lambda _: amortis.Conditional(amortis.FullRank())),
     }
     return _parse("--locals", text, makers, LOCALS_FORMS)
 
@@ -95,10 +98,10 @@ def parse_optimiser(text: str) -> AbstractMethod:
     Raises:
         ArgumentError: it is none of these, or its number is out of range.
     """
-    makers: dict[str, tuple[int, _Maker[AbstractMethod]]] = {
-        "fixed": (1, lambda numbers: amortis.FixedDraws(draws=_only(numbers))),
-        "fresh": (1, lambda numbers: amortis.FreshDraws(batch=_only(numbers))),
-        "adam": (2, _adam),
+    makers: dict[str, tuple[re.Pattern[str], _Maker[AbstractMethod]]] = {
+        "fixed": (_ONE, lambda numbers: amortis.FixedDraws(draws=_only(numbers))),
+        "fresh": (_ONE, lambda numbers: amortis.FreshDraws(batch=_only(numbers))),
+        "adam": (_TWO, _adam),
     }
     return _parse("--optimiser", text, makers, OPTIMISER_FORMS)
 
@@ -126,7 +129,7 @@ def nearest(text: str, known: Collection[str]) -> str:
 
 
 def _parse(
-    option: str, text: str, makers: dict[str, tuple[int, _Maker[_Choice]]], forms: str
+    option: str, text: str, makers: dict[str, tuple[re.Pattern[str], _Maker[_Choice]]], forms: str
 ) -> _Choice:
     name, colon, rest = text.strip().casefold().partition(":")
     if name not in makers:
@@ -134,11 +137,11 @@ def _parse(
     takes, make = makers[name]
     if not colon:
         return make(())
-    found = _NUMBERS[takes].fullmatch(rest)
-    if not found or not takes:
+    found = takes.fullmatch(rest)
+    if not found:
         raise ArgumentError(f"{option} is '{text}'; expected {forms}, with whole numbers")
     try:
-        return make(tuple(int(number) for number in found.groups()))
+        return make(tuple(int(number) for number in found.groups() if number is not None))
     except ArgumentError as error:
         raise ArgumentError(f"{option} is '{text}': {error}") from error
 
@@ -148,11 +151,15 @@ def _mlp(numbers: tuple[int, ...]) -> amortis.MLP:
 
 
 def _iterative(numbers: tuple[int, ...]) -> amortis.Iterative:
-    return amortis.Iterative(steps=numbers[0]) if numbers else amortis.Iterative()
+    return dataclasses.replace(amortis.Iterative(), **_steps_and_draws(numbers))
 
 
 def _gradient_ascent(numbers: tuple[int, ...]) -> amortis.GradientAscent:
-    return amortis.GradientAscent(steps=numbers[0]) if numbers else amortis.GradientAscent()
+    return dataclasses.replace(amortis.GradientAscent(), **_steps_and_draws(numbers))
+
+
+def _steps_and_draws(numbers: tuple[int, ...]) -> dict[str, int]:
+    return dict(zip(("steps", "draws"), numbers, strict=False))
 
 
 def _adam(numbers: tuple[int, ...]) -> amortis.ConstantRate:

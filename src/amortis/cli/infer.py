@@ -32,6 +32,7 @@ from amortis.cli.load_model import load_model, naming_the_line
 from amortis.cli.model_options import LocalName, MaybeDataFiles, ModelPlace, PlainArguments
 from amortis.cli.output import prepare_folder
 from amortis.cli.summary import describe_end
+from amortis.data import argument_names
 from amortis.model import AbstractRebind
 
 _Choice = TypeVar("_Choice")
@@ -93,11 +94,11 @@ def infer(
         problem = read_problem(model, data or [], set_, local, out)
         source = _Source(problem.function, problem.plain, problem.folder, problem)
     else:
-        source = _source(model, set_, out)
+        source = _of_archive(fit, model, set_, out)
     arrays, unused = read_data(source.function, new, source.plain)
     if policy is amortis.Missing.REFUSED:
         _require_finite(arrays)
-    fitted = _fitted(source, arrays, fit, key, choices)
+    fitted = _fitted(source, arrays, key, choices)
     started = time.perf_counter()
     with naming_the_line(model):
         found = _inferred(fitted, arrays | source.plain, key, wanted, policy)
@@ -124,37 +125,38 @@ def _inferred(
 
 
 class _Source(NamedTuple):
-    """The model, its plain arguments, and the folder for outputs."""
+    """The model, its plain arguments, the folder for outputs, and what is fitted or was."""
 
     function: Callable[..., Any]
     plain: dict[str, Any]
     folder: Path | None
-    problem: Problem | None
+    problem: Problem | amortis.Trained
 
 
 def _fitted(
-    source: _Source,
-    arrays: Mapping[str, Any],
-    file: Path | None,
-    key: RandomKey,
-    choices: Mapping[str, Any],
+    source: _Source, arrays: Mapping[str, Any], key: RandomKey, choices: Mapping[str, Any]
 ) -> amortis.Fit | amortis.Trained:
-    """A fit to the data, or the one in the file; says which."""
-    if source.problem is None:
-        assert file is not None  # `_require_one` has seen to it
-        trained = amortis.load(file, source.function)
-        typer.echo(f"{file}: {trained}")
-        return trained
+    """A fit to the data, or the one of the archive."""
+    if isinstance(source.problem, amortis.Trained):
+        return source.problem
     _require_form(source.problem, arrays)
     fitted, seconds = fit_problem(source.problem, key, choices)
     typer.echo(describe_end(fitted, seconds))
     return fitted
 
 
-def _source(model: str, settings: list[str] | None, out: Path | None) -> _Source:
+def _of_archive(file: Path, model: str, settings: list[str] | None, out: Path | None) -> _Source:
+    """An archived fit, with the plain arguments that it had but for those that are set; says so."""
     function = load_model(model)
+    plain = parse_set(function, settings or [])
     folder = None if out is None else prepare_folder(out)
-    return _Source(function, parse_set(function, settings or []), folder, None)
+    trained = amortis.load(file, function)
+    assert isinstance(trained, amortis.Trained)  # no data were passed
+    known = trained.rebind.form.plain if isinstance(trained.rebind, AbstractRebind) else {}
+    names = argument_names(function)  # parts of nested arguments are none
+    kept = {name: value for name, value in known.items() if name in names}
+    typer.echo(f"{file}: {trained}")
+    return _Source(function, {**kept, **plain}, folder, trained)
 
 
 def _require_one(data: list[str] | None, fit: Path | None) -> None:

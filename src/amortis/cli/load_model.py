@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from amortis._errors import ArgumentError, MissingFileError, ModelRaisedError
+from amortis._errors import ArgumentError, MissingFileError, ModelRaisedError, first_line
 
 _EXAMPLE = "such as examples/linear.py:model"
 
@@ -123,7 +123,7 @@ def _is_own(value: Any, module: ModuleType) -> bool:
 def _first_line(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return error.msg
-    return str(error).strip().split("\n", 1)[0]
+    return first_line(error)
 
 
 def _near_file(path: Path) -> str:

@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 
+import numpy as np
+
 from amortis import Estimate, Fit, GradientAscent, Iterative, LatentModel, cut_slopes
 from amortis.cli.progress import duration
 from amortis.report import Cell, Column, flat_entries, text_table
@@ -95,6 +97,10 @@ def _globals(fit: Fit, moments: Moments) -> list[str]:
     sites = list(known)
     rows: list[list[Cell]] = []
     for site in sites[:_MOST_SITES]:
+        if site in fit.model.starts and np.size(known[site][0]) > _MOST_ENTRIES + 1:
+            # Weights of a network say nothing one by one.
+            rows.append([f"{site}: {np.size(known[site][0])} values", None, None])
+            continue
         entries = list(flat_entries(site, *known[site]))
         shown = entries if len(entries) <= _MOST_ENTRIES + 1 else entries[:_MOST_ENTRIES]
         rows += [[label, mean, None if point else sd] for label, mean, sd in shown]

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from amortis._errors import ArgumentError, DataError
-from amortis.data.archives import read_npz
+from amortis.data.archives import npz_names, read_npz
 from amortis.data.files import FilePath
 
-_ARRAYS = ("indptr", "indices", "counts")
+_WHERE, _COUNTS, _SCIPY = ("indptr", "indices"), "counts", "data"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,8 +31,9 @@ class SparseCounts:
 
     Raises:
         ArgumentError: `columns` below one.
-        DataError: no rows, a row without a count above zero, columns beyond `columns`, counts that
-            are negative or not whole, or arrays that do not fit each other.
+        DataError: something other than arrays of one axis, no rows, a row without a count above
+            zero, columns beyond `columns`, counts that are negative or not whole, or arrays that
+            do not fit each other.
 
     Example:
         >>> import numpy as np
@@ -54,6 +55,7 @@ class SparseCounts:
                 f"{self.name} have {self.columns} columns; expected at least one: pass the size of "
                 f"the vocabulary"
             )
+        _require_arrays(self.name, self.indptr, self.indices, self.counts)
         _require_bounds(self)
         _require_columns(self)
         _require_counts(self)
@@ -111,6 +113,8 @@ class SparseCounts:
 def read_counts(path: FilePath, columns: int) -> SparseCounts:
     """Read counts in compressed rows from an NPZ file of `indptr`, `indices` and `counts`.
 
+    What `scipy.sparse.save_npz` writes of a CSR matrix is read too; it calls the counts `data`.
+
     Args:
         path: where the file is.
         columns: number of columns V.
@@ -122,23 +126,32 @@ def read_counts(path: FilePath, columns: int) -> SparseCounts:
         MissingFileError: nothing is there.
         DataError: no archive, one of the arrays is missing, or what `SparseCounts` refuses.
     """
-    arrays = read_npz(path, only=_ARRAYS)
-    missing = [name for name in _ARRAYS if name not in arrays]
+    present = npz_names(path)
+    values = _SCIPY if _SCIPY in present and _COUNTS not in present else _COUNTS
+    wanted = (*_WHERE, values)
+    missing = [name for name in wanted if name not in present]
     if missing:
         raise DataError(
-            f"'{path}' has no array '{missing[0]}'; expected {', '.join(_ARRAYS)}: write it with "
+            f"'{path}' has no array '{missing[0]}'; expected {', '.join(wanted)}: write it with "
             f"numpy.savez(path, indptr=x.indptr, indices=x.indices, counts=x.data)"
         )
-    given: list[Any] = [arrays[name] for name in _ARRAYS]
-    for name, array in zip(_ARRAYS, given, strict=True):
-        kinds = "iuf" if name == "counts" else "iu"
-        if array.ndim != 1 or array.dtype.kind not in kinds:
-            raise DataError(
-                f"'{path}', array '{name}': got {array.dtype} of shape {array.shape}; expected one "
-                f"axis of whole numbers: write a CSR matrix's arrays"
-            )
+    arrays = read_npz(path, only=wanted)
+    given: list[Any] = [arrays[name] for name in wanted]
+    _require_arrays(f"'{path}'", *given)
     indptr, indices, counts = given
     return SparseCounts(indptr, indices, counts, columns, f"'{path}'")
+
+
+def _require_arrays(owner: str, *arrays: Any) -> None:
+    for name, array in zip((*_WHERE, _COUNTS), arrays, strict=True):
+        known = isinstance(array, np.ndarray)
+        kinds = "iuf" if name == _COUNTS else "iu"
+        if not known or array.ndim != 1 or array.dtype.kind not in kinds:
+            got = f"{array.dtype} of shape {array.shape}" if known else type(array).__name__
+            raise DataError(
+                f"{owner}, array '{name}': got {got}; expected an array of one axis of whole "
+                f"numbers: pass the arrays of a CSR matrix"
+            )
 
 
 def _require_bounds(counts: SparseCounts) -> None:

@@ -81,7 +81,9 @@ def collapse_of(fitted: Fit, *, key: RandomKey, draws: int = 32) -> Collapse:
     """
     guide = fitted.guide
     means, sds = (np.asarray(m, np.float64) for m in fitted.local_moments())
-    between, within = means.var(axis=0), np.mean(sds**2, axis=0)
+    # Where a fit has diverged these are infinite, and the answers no numbers.
+    with np.errstate(over="ignore", invalid="ignore"):
+        between, within = means.var(axis=0), np.mean(sds**2, axis=0)
     active = between > _ACTIVE * (between + within)
     rows = min(len(means), _MOST_ROWS)
     some = np.linspace(0, len(means) - 1, rows).astype(int)
@@ -105,7 +107,12 @@ def _information(
     generator: np.random.Generator,
     draws: int = 8,
 ) -> float:
-    r"""$\frac1N\sum_n E_{q_n}[\log q_n(z) - \log\frac1N\sum_m q_m(z)]$ by antithetic draws."""
+    r"""$\frac1N\sum_n E_{q_n}[\log q_n(z) - \log\frac1N\sum_m q_m(z)]$ by antithetic draws.
+
+    NaN where a factor has no finite mean or sd.
+    """
+    if not (np.isfinite(means).all() and np.isfinite(sds).all() and (sds > 0.0).all()):
+        return math.nan
     half = generator.standard_normal((draws // 2, *means.shape))
     precision = sds**-2.0
     constant = -np.sum(np.log(sds), axis=1)

@@ -36,6 +36,7 @@ from amortis.model import ArgumentForm, Inputs, Locals, Membership, Rebind, Seri
 from amortis.numerics import Groups
 from amortis.optimise import History, Status
 
+_SHORTENING = "standardize.shortening"
 _HISTORY = {field.name: f"history.{field.name}" for field in dataclasses.fields(History)}
 
 
@@ -182,6 +183,7 @@ def _guide(
     sizes_of = {"given": 0, "errors": 0, **sizes_of}  # of which older archives know nothing
     shape = FunctionShape(**{name: size(name, sizes_of.get(name)) for name in wanted})
     global_family = family_from_plain(plain.get("global_family"))
+    members = shape.members if isinstance(inference, SetNetwork) else None
 
     def blank(key: RandomKey) -> dict[str, Any]:
         guide = Guide(
@@ -190,11 +192,7 @@ def _guide(
             inference=inference,
             theta=theta,
             z=z,
-            standardize=Standardizer.idle(
-                shape.columns,
-                shape.members if isinstance(inference, SetNetwork) else None,
-                inference.closed_under_linear_maps,
-            ),
+            standardize=Standardizer.idle(shape.columns, members, inference),
             contexts=None,
             offset=local_family.start(z.dimension, 0.0),
             shape=shape,
@@ -227,6 +225,8 @@ def _filled(blank: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     """The same pytree with the archive's arrays in the places of its own."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(blank)
     names = [_path_name(path) for path, _ in leaves]
+    if _SHORTENING in names:  # of which older archives know nothing
+        arrays = {_SHORTENING: np.zeros((), np.float32), **arrays}
     if set(names) != set(arrays):
         odd = sorted(set(names) ^ set(arrays))[0]
         raise Malformed(f"describes a fit that has other arrays: {shown(odd)}")

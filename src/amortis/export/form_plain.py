@@ -8,8 +8,11 @@ from amortis.model import ArgumentForm, ArgumentLeaf
 
 
 def form_to_plain(form: ArgumentForm) -> list[Any]:
-    """Names, dtypes, axes, and shapes of rows."""
-    return [[leaf.name, leaf.dtype, leaf.axes, _row(leaf), leaf.value] for leaf in form.leaves]
+    """Names, dtypes, axes, shapes of rows, and values that are kept."""
+    return [
+        [leaf.name, leaf.dtype, leaf.axes, _row(leaf), leaf.value, leaf.plain]
+        for leaf in form.leaves
+    ]
 
 
 def _row(leaf: ArgumentLeaf) -> list[int] | None:
@@ -28,13 +31,16 @@ def form_from_plain(plain: object) -> ArgumentForm:
 
 def _leaf(plain: object) -> ArgumentLeaf:
     values: list[Any] = of_kind("form", plain, list)
-    if len(values) != 5:
+    if len(values) not in (5, 6):
         raise Malformed("has a manifest whose 'form' is none")
-    name, dtype, axes, row, value = values
+    name, dtype, axes, row, value, given = [*values, None][:6]  # older archives have five
+    if given is not None and not isinstance(given, bool | int | float | str):
+        raise Malformed("has a manifest whose 'form' is none")
     return ArgumentLeaf(
         of_kind("form", name, str),
         None if dtype is None else of_kind("form", dtype, str),
         size("form", axes),
         None if row is None else sizes("form", row),
         None if value is None else of_kind("form", value, float),
+        given,
     )

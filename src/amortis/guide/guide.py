@@ -284,7 +284,7 @@ class Guide(eqx.Module):
         if isinstance(local_family, Conditional):
             local_family = local_family.for_globals(theta.dimension)
         parts = inference.arrange(model.all_inputs)
-        standardize = Standardizer.of(parts, inference.closed_under_linear_maps)
+        standardize = Standardizer.of(parts, inference)
         return cls(
             global_family=global_family,
             local_family=local_family,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from amortis.inference_functions import Parts
+from amortis.inference_functions import AbstractInferenceFunction, Parts
 
 _ROWS_AT_ONCE = 2**18
 """Rows whose squares are summed at once: 64 bit copies of ten million rows would be the most memory
@@ -17,6 +17,9 @@ that a fit by minibatches takes."""
 
 _LOOKED, _FARTHEST = 1000, 5.0
 """Rows in which it is seen that a column is sparse, and the largest entry of such a column."""
+
+_LONG = 5.0
+"""How many times as long as is typical the longest row is before long ones are shortened."""
 
 
 class _Columns(eqx.Module):
@@ -31,9 +34,15 @@ class _Columns(eqx.Module):
 
     def on_host(self, matrix: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
         """The same, of values: every operation on a device would be compiled first."""
+        return jax.device_put(self.of_values(np.asarray(matrix)))
+
+    def of_values(
+        self, matrix: Float[np.ndarray, "rows columns"]
+    ) -> Float[np.ndarray, "rows columns"]:
+        """The same, of NumPy's arrays."""
         center, mixing = np.asarray(self.center), np.asarray(self.mixing)
-        centered = np.asarray(matrix) - center
-        return jax.device_put(centered * mixing if mixing.ndim == 1 else centered @ mixing)
+        centered = matrix - center
+        return centered * mixing if mixing.ndim == 1 else centered @ mixing
 
     @classmethod
     def of(cls, matrix: Float[Array, "rows columns"], decorrelate: bool) -> "_Columns":
@@ -45,46 +54,66 @@ class _Columns(eqx.Module):
 
 
 class Standardizer(eqx.Module):
-    """Centers and scales the parts that an inference function reads.
+    r"""Centers and scales the parts that an inference function reads.
+
+    Rows of sparse columns, such as documents, may be many times as long as others, and a network's
+    outputs with them. Where a function `shortens_rows`, a row of length r beyond the typical
+    length $\rho$ then has the length $\rho(1 + \log r/\rho)$ and its direction: other rows are as
+    they were, and no two become alike.
 
     Attributes:
         rows: of the units' own rows: one over their sds, or a whole matrix where the function can
             use decorrelated inputs.
         members: of the rows of groups.
+        shortening: $1/\rho$, or zero where all rows are left as long as they are; None for a
+            function that does not want it.
     """
 
     rows: _Columns
     members: _Columns | None
+    shortening: Float[Array, ""] | None
 
     @classmethod
-    def of(cls, parts: Parts, decorrelate: bool) -> "Standardizer":
+    def of(cls, parts: Parts, function: AbstractInferenceFunction) -> "Standardizer":
         """The standardizer of fitted data.
 
         Args:
             parts: what the inference function reads of them.
-            decorrelate: whether its inputs may be mixed.
+            function: the inference function.
         """
         members = None if parts.members is None else _Columns.of(parts.members, False)
-        return cls(_Columns.of(parts.rows, decorrelate), members)
+        rows = _Columns.of(parts.rows, function.closed_under_linear_maps)
+        if not function.shortens_rows:
+            return cls(rows, members, None)
+        shortening = np.asarray(_shortening(rows, np.asarray(parts.rows)), parts.rows.dtype)
+        return cls(rows, members, jax.device_put(shortening))
 
     @classmethod
-    def idle(cls, columns: int, members: int | None, decorrelate: bool) -> "Standardizer":
+    def idle(
+        cls, columns: int, members: int | None, function: AbstractInferenceFunction
+    ) -> "Standardizer":
         """One of the same sizes as `of` makes, that leaves everything as it is.
 
         Args:
             columns: of the units' own rows.
             members: columns of the rows of groups; None where no groups are read.
-            decorrelate: whether inputs may be mixed.
+            function: the inference function.
         """
-        mixes = decorrelate and columns > 1
+        mixes = function.closed_under_linear_maps and columns > 1
         rows = _Columns(jnp.zeros(columns), jnp.eye(columns) if mixes else jnp.ones(columns))
         return cls(
-            rows, None if members is None else _Columns(jnp.zeros(members), jnp.ones(members))
+            rows,
+            None if members is None else _Columns(jnp.zeros(members), jnp.ones(members)),
+            jnp.zeros(()) if function.shortens_rows else None,
         )
 
     def __call__(self, parts: Parts) -> Parts:
         """The same parts, standardized."""
         rows = self.rows(parts.rows)
+        if self.shortening is not None:
+            length = jnp.sqrt(jnp.sum(jnp.square(rows), axis=1, keepdims=True))
+            excess = jnp.maximum(length * self.shortening, 1.0)
+            rows = rows * ((1.0 + jnp.log(excess)) / excess)
         if self.members is None or parts.members is None:
             return dataclasses.replace(parts, rows=rows)
         return dataclasses.replace(parts, rows=rows, members=self.members(parts.members))
@@ -92,6 +121,11 @@ class Standardizer(eqx.Module):
     def on_host(self, parts: Parts) -> Parts:
         """The same as a call, where there are values; once, when a guide is made."""
         rows = self.rows.on_host(parts.rows)
+        if self.shortening is not None and self.shortening > 0.0:
+            length = np.linalg.norm(rows, axis=1, keepdims=True)
+            excess = np.maximum(length * np.asarray(self.shortening), 1.0)
+            shorter = np.asarray(rows) * ((1.0 + np.log(excess)) / excess)
+            rows = jax.device_put(shorter.astype(rows.dtype))
         if self.members is None or parts.members is None:
             return dataclasses.replace(parts, rows=rows)
         return dataclasses.replace(parts, rows=rows, members=self.members.on_host(parts.members))
@@ -114,6 +148,20 @@ def _standardizing(
     constant = spread <= 1e-7 * np.maximum(farthest, 1e-30)
     spread = np.where(_sparse(matrix), np.maximum(spread, farthest / _FARTHEST), spread)
     return 1.0 / np.where(constant, 1.0, spread)
+
+
+def _shortening(columns: _Columns, matrix: Float[np.ndarray, "n d"]) -> float:
+    """One over the root of the mean squared length of standardized rows; zero where none is long.
+
+    Only of rows of which most columns are sparse: of others the largest of many is no odd one.
+    """
+    if not matrix.size or np.mean(_sparse(matrix)) < 0.5:
+        return 0.0
+    starts = range(0, len(matrix), _ROWS_AT_ONCE)
+    pieces = (columns.of_values(matrix[start : start + _ROWS_AT_ONCE]) for start in starts)
+    squares = np.concatenate([np.square(piece).sum(axis=1) for piece in pieces])
+    typical = float(np.sqrt(squares.mean(dtype=np.float64)))
+    return 1.0 / typical if np.sqrt(squares.max()) > _LONG * typical > 0.0 else 0.0
 
 
 def _sparse(matrix: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:

@@ -217,6 +217,10 @@ class GradientAscent(AbstractIterated):
         return False
 
     @property
+    def shortens_rows(self) -> bool:
+        return isinstance(self.start, AbstractRowFunction) and self.start.shortens_rows
+
+    @property
     def reads_errors(self) -> bool:
         return False
 

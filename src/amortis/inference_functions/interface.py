@@ -74,6 +74,14 @@ class AbstractInferenceFunction(eqx.Module):
         independently of each other.
         """
 
+    @property
+    def shortens_rows(self) -> bool:
+        """Whether rows that are far longer than others are to be shortened before it reads them.
+
+        By default not: what a user's own function reads is standardized and nothing else.
+        """
+        return False
+
     @abstractmethod
     def arrange(self, inputs: Inputs) -> Parts:
         """Choose what it reads of a model's inputs, and lay it out by unit; not standardized yet.

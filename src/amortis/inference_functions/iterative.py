@@ -99,6 +99,10 @@ class Iterative(AbstractIterated):
         return False
 
     @property
+    def shortens_rows(self) -> bool:
+        return self.network.shortens_rows
+
+    @property
     def reads_errors(self) -> bool:
         return self.encoding.reads_errors
 

@@ -54,6 +54,10 @@ class MLP(AbstractRowFunction):
     def closed_under_linear_maps(self) -> bool:
         return False
 
+    @property
+    def shortens_rows(self) -> bool:
+        return True
+
     def init(self, key: RandomKey, shape: FunctionShape) -> Parameters:
         sizes = [shape.columns] + [self.width] * self.depth
         shapes = [*itertools.pairwise(sizes), (self.width,), (self.width, shape.outputs)]

@@ -78,6 +78,10 @@ class Windowed(AbstractInferenceFunction):
     def closed_under_linear_maps(self) -> bool:
         return self.inner.closed_under_linear_maps
 
+    @property
+    def shortens_rows(self) -> bool:
+        return self.inner.shortens_rows
+
     def arrange(self, inputs: Inputs) -> Parts:
         if inputs.members is not None:
             raise ArgumentError(

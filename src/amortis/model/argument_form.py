@@ -1,6 +1,8 @@
 """What a model's data looked like when it was bound, so that new data can be held against it."""
 
 import dataclasses
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,7 +17,8 @@ class ArgumentLeaf:
     """One argument: its dtype if it is an array, axes, what follows the axis of rows.
 
     Of a single real number the value is kept: a function that was fitted with one standard
-    deviation is wrong for another, and cannot know of it.
+    deviation is wrong for another, and cannot know of it. Of plain Python values, such as a number
+    of topics, it is kept as it came, for who leaves it out later.
     """
 
     name: str
@@ -23,6 +26,7 @@ class ArgumentLeaf:
     axes: int
     row: tuple[int, ...] | None
     value: float | None = None
+    plain: bool | int | float | str | None = None
 
     @property
     def shape(self) -> str:
@@ -58,6 +62,11 @@ class ArgumentForm:
         """Arguments with one entry per row on their first axis."""
         return tuple(leaf.name for leaf in self.leaves if leaf.row is not None)
 
+    @property
+    def plain(self) -> dict[str, bool | int | float | str]:
+        """Plain Python values by name, but for None."""
+        return {leaf.name: leaf.plain for leaf in self.leaves if leaf.plain is not None}
+
     def alike(self, arguments: Arguments) -> Arguments:
         """New arguments in the dtypes of the old ones.
 
@@ -83,7 +92,8 @@ class ArgumentForm:
             arguments: new arguments, which may lie on disk.
 
         Raises:
-            DataError: an array is missing or new, or has other axes or columns.
+            DataError: an array is missing or new, or has other axes or columns; or a plain value is
+                missing that was given when the model was fitted and is not the model's default.
         """
         known = {leaf.name: leaf for leaf in self.leaves}
         came = dict(zip(arguments.names, arguments.leaves, strict=True))
@@ -92,6 +102,12 @@ class ArgumentForm:
                 raise DataError(
                     f"the new data have no {leaf.name!r}, an array {leaf.shape} when the model was "
                     f"fitted; expected {', '.join(known)}: pass it as well"
+                )
+        for name, value in self.plain.items():
+            if name not in came and not _is_default(arguments.function, name, value):
+                raise DataError(
+                    f"the new data have no {name!r}, which was {value!r} when the model was "
+                    f"fitted; expected it again: pass {name}={value!r} as well"
                 )
         for name, value in came.items():
             if is_array(value) and np.ndim(value) > 0 and name not in known:
@@ -106,10 +122,21 @@ class ArgumentForm:
 
 def _leaf(name: str, leaf: Any, rows: int | None) -> ArgumentLeaf:
     if not is_array(leaf):
-        return ArgumentLeaf(name, None, 0, None, _real(leaf))
+        plain = leaf if isinstance(leaf, bool | int | float | str) else None
+        return ArgumentLeaf(name, None, 0, None, _real(leaf), plain)
     along = rows is not None and leaf.ndim > 0 and leaf.shape[0] == rows
     row = tuple(leaf.shape[1:]) if along else None
     return ArgumentLeaf(name, str(leaf.dtype), leaf.ndim, row, _real(leaf))
+
+
+def _is_default(function: Callable[..., Any], name: str, value: bool | int | float | str) -> bool:
+    """Whether a function takes this value for an argument that is left out."""
+    try:
+        parameter = inspect.signature(function).parameters.get(name)
+    except (TypeError, ValueError):
+        return False  # written in C, or with a signature of its own making
+    default = None if parameter is None else parameter.default
+    return isinstance(default, bool | int | float | str) and default == value
 
 
 def _real(leaf: Any) -> float | None:

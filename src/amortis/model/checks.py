@@ -9,7 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from amortis._errors import DensityMismatchError, NonFiniteDensityError, SlicingError
+from amortis._errors import (
+    DensityMismatchError,
+    NonFiniteDensityError,
+    SlicingError,
+    first_line,
+)
 from amortis._types import RowIndex, Rows, Sites
 from amortis.model.latent_model import LatentModel
 from amortis.numerics import run_rarely
@@ -170,7 +175,7 @@ def _evaluated(
         _evaluate(model, oracle, None, points)  # the error of all rows is the model's own
         raise SlicingError(
             f"the model could not be run on {index.shape[0]} of its {model.size} rows "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}); "
+            f"({type(error).__name__}: {first_line(error)}); "
             f"expected sizes from shapes: write numpyro.plate({model.plate!r}, x.shape[0]), and "
             f"pass arrays with one entry per row as arguments"
         ) from error

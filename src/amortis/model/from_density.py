@@ -15,6 +15,7 @@ from amortis._errors import (
     ModelRaisedError,
     UnequalLengthsError,
     UnsupportedSiteError,
+    first_line,
 )
 from amortis._types import RandomKey, RowIndex, Rows, Sites, Values
 from amortis.model.argument_form import ArgumentForm
@@ -281,8 +282,7 @@ def _check_runs(model: LatentModel) -> None:
         terms = jax.eval_shape(model.log_terms, theta, model.zeros(model.size))
     except Exception as error:
         raise ModelRaisedError(
-            f"log_prior or log_local raised {type(error).__name__} on its data: "
-            f"{str(error).splitlines()[0] if str(error) else ''}"
+            f"log_prior or log_local raised {type(error).__name__} on its data: {first_line(error)}"
         ) from error
     if terms.prior.shape != () or terms.local.shape != (model.size,):
         raise ModelRaisedError(

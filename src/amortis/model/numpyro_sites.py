@@ -18,6 +18,7 @@ from amortis._errors import (
     ModelRaisedError,
     StepwiseLatentsError,
     UnsupportedSiteError,
+    first_line,
 )
 from amortis.model.plates import SiteInfo
 
@@ -140,12 +141,8 @@ def run_abstractly(run: Callable[[], Any], recorder: Messenger) -> None:
     except Exception as error:
         raise ModelRaisedError(
             f"the model raised {type(error).__name__} when it was run on its data: "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
 
 
 def refuse_duplicate(msg: Any, seen: dict[str, str]) -> None:

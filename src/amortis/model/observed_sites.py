@@ -183,8 +183,7 @@ def _drawn(site: Any) -> Array:
     while isinstance(law, dist.Independent | dist.MaskedDistribution):
         law = law.base_dist
     try:
-        wide = law.expand(shape[: len(shape) - law.event_dim])
-        drawn = jnp.asarray(wide.sample(numpyro.prng_key()))
+        drawn = _sampled(law, shape[: len(shape) - law.event_dim], numpyro.prng_key())
     except NotImplementedError as error:
         raise ArgumentError(
             f"observed site {site['name']!r} ({type(law).__name__}) has no sampler; expected a "
@@ -193,6 +192,27 @@ def _drawn(site: Any) -> Array:
     # Counts that came as floats stay floats, for models that calculate with what they observe.
     dtype = jnp.asarray(site["value"]).dtype
     return drawn.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else drawn
+
+
+def _sampled(law: Any, batch: tuple[int, ...], key: Any) -> Array:
+    """One draw of a law for every entry of a batch.
+
+    NumPyro's own samplers of counts ask for their largest total, unless totals are constants.
+    """
+    inner: Any = law
+    while isinstance(inner, dist.ExpandedDistribution):
+        inner = inner.base_dist
+    of_multinomial = isinstance(inner, dist.MultinomialProbs | dist.MultinomialLogits)
+    if not of_multinomial and not isinstance(inner, dist.DirichletMultinomial):
+        return jnp.asarray(law.expand(batch).sample(key))
+    given: Any = inner.probs if of_multinomial else inner.concentration
+    shares = jnp.broadcast_to(given, (*batch, given.shape[-1]))
+    if not of_multinomial:
+        first, key = jax.random.split(key)
+        shares = jax.random.dirichlet(first, shares)
+    totals: Any = inner.total_count
+    totals = jnp.broadcast_to(jnp.asarray(totals, shares.dtype), batch)
+    return jax.random.multinomial(key, totals, shares).astype(int)
 
 
 def _shape(site: Any) -> tuple[int, ...]:

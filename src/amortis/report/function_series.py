@@ -81,19 +81,22 @@ def function_values(fitted: Fit, sample: RowSample) -> FunctionValues | None:
     moments = jax.vmap(guide.local_family.moments)
     (mean, sd), (best_mean, best_sd) = moments(raw), moments(found.raw)
     one = model.inputs.shape[1] == 1
+    with np.errstate(divide="ignore"):  # sds that are zero in single precision
+        log_sd, best_log_sd = (np.log(np.asarray(s, np.float64)) for s in (sd, best_sd))
     return FunctionValues(
         place=place,
         names=tuple(_entry_names(guide.z.shapes)),
         mean=np.asarray(mean, np.float64),
-        log_sd=np.log(np.asarray(sd, np.float64)),
+        log_sd=log_sd,
         best_mean=np.asarray(best_mean, np.float64),
-        best_log_sd=np.log(np.asarray(best_sd, np.float64)),
+        best_log_sd=best_log_sd,
         settled=np.asarray(found.settled),
         inputs=np.asarray(model.inputs, np.float64)[rows, 0] if one else None,
         input_name=model.input_names[0] if one else "",
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # factors of a fit that diverged are infinite
 def function_panels(values: FunctionValues, note: str = "") -> tuple[Panel, ...]:
     """Draw the function beside the rows' own optima.
 
@@ -136,7 +139,9 @@ def _against_optimum(values: FunctionValues, pair: _Pair, note: str) -> Panel:
     around = axis("", function, best, least=least)
     ends = np.array([around.low, around.high])
     diagonal = Line(ends, ends, "function and optimum agree", Hue.QUIET, dashed=True)
-    worst = float(np.nanmax(np.abs(function - best)))
+    apart = np.abs(function - best)
+    apart = apart[np.isfinite(apart)]
+    worst = float(apart.max()) if apart.size else float("nan")
     return Panel(
         title=f"{_capital(what)}: the function against the row's own optimum",
         x=dataclasses.replace(around, label=f"own optimum: {what}"),

@@ -5,6 +5,7 @@ Nothing here knows how it is drawn; what has to be said in words is said here on
 
 import dataclasses
 import enum
+import math
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -161,6 +162,7 @@ def axis(
     if log:
         margin = max((high / low) ** 0.04, 1.05)
         return Axis(label, low / margin, high * margin, log=True)
-    margin = max(0.04 * (high - low), 0.5 * (least - (high - low)))
+    worth = least if math.isfinite(least) else 0.0
+    margin = max(0.04 * (high - low), 0.5 * (worth - (high - low)))
     margin = max(margin, 1e-5 * max(abs(low), abs(high))) or 0.5  # not rounding errors
     return Axis(label, low - margin, high + margin)
