@@ -1,6 +1,9 @@
 """The inference gap beside its exact terms, where the decoder is linear, on old and new rows.
 
-python benchmarks/inference_gap.py [--rows 200] [--only PPCA] [--out FILE]
+python benchmarks/inference_gap.py [--rows 200] [--only PPCA] [--keys 40] [--out FILE]
+
+The sum of the terms less the whole is what two estimates of the encoder's ELBO differ by, on draws
+of their own; with how many keys it is beyond two of its standard errors is counted too.
 """
 
 import argparse
@@ -20,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT)]
 
 import amortis  # noqa: E402
+from amortis.evidence.held import held  # noqa: E402
+from amortis.evidence.paired_elbos import elbo_term, paired_elbos  # noqa: E402
 from tests.exact_models import gaussian, ppca  # noqa: E402
 
 
@@ -73,6 +78,20 @@ def beside_exact(name, fitted, theta, x, rows, seed):
     }
 
 
+def closures(fitted, keys):
+    """The sum of the terms less the whole in its standard errors, once for every key."""
+    rows, found = held(fitted, None), []
+    for seed in range(keys):
+        apart, shared = jax.random.split(jax.random.key(1000 + seed))
+        pairs = elbo_term("encoder", *paired_elbos([rows], shared, 1024)).mean
+        whole = amortis.ImportanceSampling(1000).weigh(rows, apart)
+        se = math.hypot(pairs.se, float(np.linalg.norm(whole.mean_log_ses)) / len(rows.index))
+        found.append((float(whole.mean_log.mean()) - pairs.mean) / se)
+    beyond = float(np.mean(np.abs(found) > 2.0))
+    print(f"  over {keys} keys: sd {np.std(found, ddof=1):.2f}, beyond two: {beyond:.3f}")
+    return {"keys": keys, "mean": np.mean(found), "sd": np.std(found, ddof=1), "beyond_two": beyond}
+
+
 def cases(rows):
     """Fits on linear decoders with known and with estimated weights."""
     for columns, latents in ((6, 3), (40, 20)):
@@ -111,6 +130,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200)
     parser.add_argument("--only", default="", help="cases whose name begins so")
+    parser.add_argument("--keys", type=int, default=40, help="for what noise does to the sums")
     parser.add_argument("--out", type=Path, help="what it holds of other cases is kept")
     given = parser.parse_args()
     known = []
@@ -119,6 +139,7 @@ def main():
     for i, (name, fitted, theta, x) in enumerate(cases(given.rows)):
         if name.startswith(given.only):
             found = beside_exact(name, fitted, theta, x, None, 100 + i)
+            found["closures"] = closures(fitted, given.keys)
             known = [case for case in known if case["name"] != name] + [found]
     if given.out is not None:
         given.out.write_text(json.dumps(known, indent=1, allow_nan=False) + "\n")
