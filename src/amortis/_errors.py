@@ -10,12 +10,13 @@ from pathlib import Path
 
 def first_line(error: BaseException) -> str:
     """What an exception says first; where it says nothing, the line of code that raised it."""
-    said = str(error).strip().split("\n", 1)[0]
+    said = next(iter(str(error).strip().splitlines()), "")
     frames = traceback.extract_tb(error.__traceback__)
     if said or not frames:
         return said
     last = frames[-1]
-    return f"`{last.line}`, line {last.lineno} of {Path(last.filename).name}"
+    place = f"line {last.lineno} of {Path(last.filename).name}"
+    return f"`{last.line}`, {place}" if last.line else place  # what was never a file has no source
 
 
 class AmortisError(Exception):

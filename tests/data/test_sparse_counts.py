@@ -48,6 +48,14 @@ def test_files_are_read_as_they_were_written(tmp_path) -> None:
         read_counts(path, 4)
     sparse.save_npz(path, matrix)
     np.testing.assert_array_equal(read_counts(path, 5).rows(0, 7), matrix.toarray())
+    with pytest.raises(DataError, match=r"a matrix of 5 columns; expected 9.*pass columns=5"):
+        read_counts(path, 9)
+    sparse.save_npz(path, matrix.tocsc())
+    with pytest.raises(DataError, match=r"in the format b'csc'; .*save_npz\(path, x\.tocsr"):
+        read_counts(path, 5)
+    sparse.save_npz(path, matrix.tocoo())
+    with pytest.raises(DataError, match=r"in the format b'coo'; expected compressed rows"):
+        read_counts(path, 5)
     np.savez(path, indptr=matrix.indptr, indices=matrix.indices)
     with pytest.raises(DataError, match="no array 'counts'; expected indptr, indices, counts"):
         read_counts(path, 5)
@@ -85,5 +93,16 @@ def test_sizes_are_at_least_one() -> None:
     counts = of_dense(random_counts())
     with pytest.raises(ArgumentError, match="blocks of 0 rows"):
         counts.blocks(0)
-    with pytest.raises(ArgumentError, match="0 columns"):
+    with pytest.raises(ArgumentError, match="columns is True; expected a whole number"):
+        SparseCounts(np.array([0, 1]), np.array([0]), np.array([1]), True)
+    with pytest.raises(ArgumentError, match="columns is 0; expected at least 1: pass the vocab"):
         SparseCounts(counts.indptr, counts.indices, counts.counts, 0)
+
+
+def test_unsigned_bounds_are_read_and_checked_as_signed_ones_are() -> None:
+    counts = SparseCounts(*(np.array(a, np.uint64) for a in ([0, 2, 3], [0, 2, 1], [4, 1, 2])), 3)
+    np.testing.assert_array_equal(counts.rows(0, 2), [[4, 0, 1], [0, 2, 0]])
+    np.testing.assert_array_equal(counts.totals, [5, 2])
+    np.testing.assert_array_equal(counts.column_totals, [4, 2, 1])
+    with pytest.raises(DataError, match="expected indptr to grow from 0 to 2"):
+        SparseCounts(np.array([0, 3, 1, 2], np.uint64), np.array([0, 1]), np.array([1, 1]), 3)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -51,6 +52,22 @@ def test_long_rows_are_shortened_by_the_formula_and_others_left() -> None:
     found = standardized(MLP(), counts, new)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert np.linalg.norm(found[5]) > np.linalg.norm(found[0])  # no two become alike
+
+
+@pytest.mark.parametrize("longest", [0, COLUMNS])
+def test_rows_at_the_center_have_a_slope(longest) -> None:
+    counts = documents(longest)
+    standardize = Standardizer.of(Parts(jnp.asarray(counts)), MLP())
+    center = jnp.asarray(counts.mean(axis=0))
+    slope = jax.jacobian(lambda row: standardize(Parts(row[None])).rows[0])(center)
+    spread = np.maximum(counts.std(axis=0), np.abs(counts - counts.mean(axis=0)).max(axis=0) / 5.0)
+    np.testing.assert_allclose(slope, np.diag(1.0 / spread), rtol=1e-4, atol=1e-5)
+
+
+def test_numbers_whose_squares_overflow_are_read_as_others_are() -> None:
+    counts = documents(0)
+    row = np.full((1, COLUMNS), 1e25, np.float32)
+    np.testing.assert_allclose(standardized(MLP(), counts, row), plain(counts, row), rtol=1e-4)
 
 
 def test_rows_of_like_lengths_are_left_as_they_are() -> None:

@@ -1,6 +1,8 @@
 """A report on factors that are no numbers any more, as after a learning rate that was far off."""
 
 import dataclasses
+import json
+import re
 
 import jax
 import numpy as np
@@ -31,3 +33,7 @@ def test_infinite_sds_are_said_and_drawn_without_a_warning(key, tmp_path) -> Non
     report(broken, path=tmp_path / "report.html", diagnosis=diagnosis)
     text = (tmp_path / "report.html").read_text("utf8")
     assert "Function and optimum" in text
+    places = re.findall(r'<circle cx="([^"]*)" cy="([^"]*)"', text)
+    assert places and np.isfinite(np.asarray(places, float)).all()
+    said = json.loads(json.dumps(diagnosis.to_dict(), allow_nan=False))
+    assert said["collapse"]["mutual_information_nats"] is None

@@ -33,8 +33,7 @@ def parse_set(function: Callable[..., Any], settings: Sequence[str]) -> dict[str
         ArgumentError: a pair has no `=`, its name is no argument, or comes twice.
     """
     names = argument_names(function)
-    parameters = inspect.signature(function).parameters.values()
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    takes_any = takes_any_name(function)
     values: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -48,6 +47,12 @@ def parse_set(function: Callable[..., Any], settings: Sequence[str]) -> dict[str
             )
         values[name] = _literal(text)
     return values
+
+
+def takes_any_name(function: Callable[..., Any]) -> bool:
+    """Whether a function gathers further arguments, as `**options`."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
 
 def read_data(

@@ -12,7 +12,7 @@ import typer
 import amortis
 from amortis._errors import NonFiniteDataError
 from amortis._types import RandomKey
-from amortis.cli.arguments import parse_set, read_data
+from amortis.cli.arguments import parse_set, read_data, takes_any_name
 from amortis.cli.choices import nearest
 from amortis.cli.exit_codes import exit_code
 from amortis.cli.fit_options import (
@@ -94,7 +94,7 @@ def infer(
         problem = read_problem(model, data or [], set_, local, out)
         source = _Source(problem.function, problem.plain, problem.folder, problem)
     else:
-        source = _of_archive(fit, model, set_, out)
+        source = _of_archive(fit, model, set_, new, out)
     arrays, unused = read_data(source.function, new, source.plain)
     if policy is amortis.Missing.REFUSED:
         _require_finite(arrays)
@@ -145,16 +145,24 @@ def _fitted(
     return fitted
 
 
-def _of_archive(file: Path, model: str, settings: list[str] | None, out: Path | None) -> _Source:
-    """An archived fit, with the plain arguments that it had but for those that are set; says so."""
+def _of_archive(
+    file: Path, model: str, settings: list[str] | None, new: list[str], out: Path | None
+) -> _Source:
+    """An archived fit, with the plain arguments that it had but for those that are given."""
     function = load_model(model)
     plain = parse_set(function, settings or [])
-    folder = None if out is None else prepare_folder(out)
     trained = amortis.load(file, function)
     assert isinstance(trained, amortis.Trained)  # no data were passed
     known = trained.rebind.form.plain if isinstance(trained.rebind, AbstractRebind) else {}
-    names = argument_names(function)  # parts of nested arguments are none
-    kept = {name: value for name, value in known.items() if name in names}
+    # Parts of nested arguments are no names of a call; files may be named for an argument.
+    claimed = {name for name, equals, _ in (text.partition("=") for text in new) if equals}
+    names = {*known} if takes_any_name(function) else {*argument_names(function)}
+    kept = {
+        name: value
+        for name, value in known.items()
+        if name in names and name.isidentifier() and name not in claimed
+    }
+    folder = None if out is None else prepare_folder(out)
     typer.echo(f"{file}: {trained}")
     return _Source(function, {**kept, **plain}, folder, trained)
 

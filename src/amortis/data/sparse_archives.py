@@ -12,9 +12,10 @@ from amortis.data.columns import Arrays
 from amortis.data.files import FilePath
 from amortis.data.matching import UNNAMED
 from amortis.data.sparse_counts import SparseCounts
+from amortis.data.stored_matrix import FORMAT, SHAPE, require_compressed_rows, stored_columns
 
 _WHERE = ("indptr", "indices")
-_COUNTS, _SCIPY, _SHAPE, _FORMAT = "counts", "data", "shape", "format"
+_COUNTS, _SCIPY = "counts", "data"
 _MOST_NUMBERS = 2**31
 
 
@@ -71,7 +72,7 @@ def _parts(names: Collection[str]) -> tuple[str, ...]:
     values = next((name for name in (_COUNTS, _SCIPY) if name in names), None)
     if values is None or not all(name in names for name in _WHERE):
         return ()
-    return (*_WHERE, values, *(name for name in (_SHAPE, _FORMAT) if name in names))
+    return (*_WHERE, values, *(name for name in (SHAPE, FORMAT) if name in names))
 
 
 def _name(parts: Collection[str]) -> str:
@@ -79,22 +80,16 @@ def _name(parts: Collection[str]) -> str:
 
 
 def _dense(path: str, parts: Arrays) -> np.ndarray:
-    layout = np.asarray(parts.get(_FORMAT, np.asarray(b"csr"))).item()
-    if layout not in (b"csr", "csr"):
-        raise DataError(
-            f"'{path}' holds a sparse matrix in the format {layout!r}; expected compressed rows: "
-            f"write it with scipy.sparse.save_npz(path, x.tocsr())"
-        )
+    require_compressed_rows(path, parts)
     given: Any = parts[_COUNTS if _COUNTS in parts else _SCIPY]
     indptr, indices = (_whole(path, name, parts[name]) for name in _WHERE)
     rows = len(indptr) - 1
-    shape = np.asarray(parts.get(_SHAPE, [rows, indices.max(initial=0) + 1]))
-    columns = _columns(path, shape, rows)
+    columns = stored_columns(path, parts, rows) or int(indices.max(initial=0)) + 1
     if rows * columns > _MOST_NUMBERS:
         raise DataError(
             f"'{path}' is a sparse matrix of {rows} x {columns}; expected at most "
             f"{_MOST_NUMBERS} numbers when dense: fit some of its rows, and infer for the others "
-            f"by amortis.SparseCounts(...).blocks(...)"
+            f"by amortis.stream, from the blocks of an amortis.SparseCounts"
         )
     if _COUNTS in parts:
         counts = SparseCounts(indptr, indices, given, columns, f"'{path}'")
@@ -109,16 +104,6 @@ def _dense(path: str, parts: Arrays) -> np.ndarray:
     dense = np.zeros((rows, columns), np.float32)
     np.add.at(dense, (np.repeat(np.arange(rows), np.diff(indptr)), indices), given)
     return dense
-
-
-def _columns(path: str, shape: Any, rows: int) -> int:
-    """The second number of a matrix's shape."""
-    if shape.shape != (2,) or shape.dtype.kind not in "iu" or shape[0] != rows or shape[1] < 1:
-        raise DataError(
-            f"'{path}', array 'shape': got {shape.tolist()}; expected [{rows}, number of columns], "
-            f"as indptr has {rows} rows: write the shape of the matrix"
-        )
-    return int(shape[1])
 
 
 def _whole(path: str, name: str, array: Any) -> Any:

@@ -1,15 +1,18 @@
 """`SparseCounts`: rows of counts of which most are zero, such as documents of words."""
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Integer, Num
 
 from amortis._errors import ArgumentError, DataError
+from amortis._require import require_count
 from amortis.data.archives import npz_names, read_npz
 from amortis.data.files import FilePath
+from amortis.data.stored_matrix import FORMAT, SHAPE, require_compressed_rows, stored_columns
 
 _WHERE, _COUNTS, _SCIPY = ("indptr", "indices"), "counts", "data"
 
@@ -30,7 +33,7 @@ class SparseCounts:
         name: what messages call it.
 
     Raises:
-        ArgumentError: `columns` below one.
+        ArgumentError: `columns` is no whole number, or below one.
         DataError: something other than arrays of one axis, no rows, a row without a count above
             zero, columns beyond `columns`, counts that are negative or not whole, or arrays that
             do not fit each other.
@@ -43,22 +46,20 @@ class SparseCounts:
                [0., 2., 0.]], dtype=float32)
     """
 
-    indptr: Int[np.ndarray, " bounds"]
-    indices: Int[np.ndarray, " entries"]
+    indptr: Integer[np.ndarray, " bounds"]
+    indices: Integer[np.ndarray, " entries"]
     counts: Num[np.ndarray, " counts"]
     columns: int
     name: str = "the counts"
 
     def __post_init__(self) -> None:
-        if self.columns < 1:
-            raise ArgumentError(
-                f"{self.name} have {self.columns} columns; expected at least one: pass the size of "
-                f"the vocabulary"
-            )
+        require_count(f"{self.name}:", "columns", self.columns, "pass the vocabulary's size")
         _require_arrays(self.name, self.indptr, self.indices, self.counts)
         _require_bounds(self)
         _require_columns(self)
         _require_counts(self)
+        for name in _WHERE:  # NumPy counts by signed numbers only
+            object.__setattr__(self, name, getattr(self, name).astype(np.int64, copy=False))
         _require_full_rows(self)
 
     def __repr__(self) -> str:
@@ -114,6 +115,7 @@ def read_counts(path: FilePath, columns: int) -> SparseCounts:
     """Read counts in compressed rows from an NPZ file of `indptr`, `indices` and `counts`.
 
     What `scipy.sparse.save_npz` writes of a CSR matrix is read too; it calls the counts `data`.
+    Where the file has the matrix's `shape`, it must be of as many columns.
 
     Args:
         path: where the file is.
@@ -124,11 +126,15 @@ def read_counts(path: FilePath, columns: int) -> SparseCounts:
 
     Raises:
         MissingFileError: nothing is there.
-        DataError: no archive, one of the arrays is missing, or what `SparseCounts` refuses.
+        DataError: no archive, one of the arrays is missing, the matrix is not in compressed rows or
+            has other columns, or what `SparseCounts` refuses.
     """
     present = npz_names(path)
     values = _SCIPY if _SCIPY in present and _COUNTS not in present else _COUNTS
     wanted = (*_WHERE, values)
+    said = [name for name in (SHAPE, FORMAT) if name in present]
+    beside = read_npz(path, only=said) if said else {}
+    require_compressed_rows(os.fspath(path), beside)
     missing = [name for name in wanted if name not in present]
     if missing:
         raise DataError(
@@ -137,20 +143,26 @@ def read_counts(path: FilePath, columns: int) -> SparseCounts:
         )
     arrays = read_npz(path, only=wanted)
     given: list[Any] = [arrays[name] for name in wanted]
-    _require_arrays(f"'{path}'", *given)
+    _require_arrays(f"'{path}'", *given, names=wanted)
     indptr, indices, counts = given
+    known = stored_columns(os.fspath(path), beside, len(indptr) - 1)
+    if known not in (None, columns):
+        raise DataError(
+            f"'{path}' is a matrix of {known} columns; expected {columns}, as was asked for: pass "
+            f"columns={known}, or write the file with all words of the vocabulary"
+        )
     return SparseCounts(indptr, indices, counts, columns, f"'{path}'")
 
 
-def _require_arrays(owner: str, *arrays: Any) -> None:
-    for name, array in zip((*_WHERE, _COUNTS), arrays, strict=True):
+def _require_arrays(owner: str, *arrays: Any, names: tuple[str, ...] = (*_WHERE, _COUNTS)) -> None:
+    for name, array in zip(names, arrays, strict=True):
         known = isinstance(array, np.ndarray)
-        kinds = "iuf" if name == _COUNTS else "iu"
+        kinds = "iu" if name in _WHERE else "iuf"
         if not known or array.ndim != 1 or array.dtype.kind not in kinds:
             got = f"{array.dtype} of shape {array.shape}" if known else type(array).__name__
             raise DataError(
-                f"{owner}, array '{name}': got {got}; expected an array of one axis of whole "
-                f"numbers: pass the arrays of a CSR matrix"
+                f"{owner}, array '{name}': got {got}; expected a NumPy array of one axis of "
+                f"whole numbers: pass the arrays of a CSR matrix"
             )
 
 
@@ -163,7 +175,7 @@ def _require_bounds(counts: SparseCounts) -> None:
             f"{counts.name} have {len(counts.counts)} counts for {entries} columns; expected one "
             f"for each: pass the arrays of one CSR matrix"
         )
-    if bounds[0] != 0 or bounds[-1] != entries or (np.diff(bounds) < 0).any():
+    if bounds[0] != 0 or bounds[-1] != entries or (bounds[1:] < bounds[:-1]).any():
         raise DataError(
             f"{counts.name} have rows from entry {bounds[0]} to {bounds[-1]} of {entries}; "
             f"expected indptr to grow from 0 to {entries}: pass the arrays of one CSR matrix"

@@ -59,7 +59,9 @@ class Collapse:
             "names": list(self.names),
             "kl_nats_per_datum": [v if math.isfinite(v) else None for v in self.kl.tolist()],
             "active": self.active.tolist(),
-            "mutual_information_nats": self.mutual_information,
+            "mutual_information_nats": (
+                self.mutual_information if math.isfinite(self.mutual_information) else None
+            ),
             "most_information_nats": self.most_information,
         }
 

@@ -36,7 +36,7 @@ from amortis.model import ArgumentForm, Inputs, Locals, Membership, Rebind, Seri
 from amortis.numerics import Groups
 from amortis.optimise import History, Status
 
-_SHORTENING = "standardize.shortening"
+_STANDARDIZE, _SHORTENING = "standardize.", "standardize.shortening"
 _HISTORY = {field.name: f"history.{field.name}" for field in dataclasses.fields(History)}
 
 
@@ -226,7 +226,8 @@ def _filled(blank: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     leaves, structure = jax.tree_util.tree_flatten_with_path(blank)
     names = [_path_name(path) for path, _ in leaves]
     if _SHORTENING in names:  # of which older archives know nothing
-        arrays = {_SHORTENING: np.zeros((), np.float32), **arrays}
+        beside = [a.dtype for name, a in arrays.items() if name.startswith(_STANDARDIZE)]
+        arrays = {_SHORTENING: np.zeros((), (beside or [np.float32])[0]), **arrays}
     if set(names) != set(arrays):
         odd = sorted(set(names) ^ set(arrays))[0]
         raise Malformed(f"describes a fit that has other arrays: {shown(odd)}")

@@ -111,8 +111,9 @@ class Standardizer(eqx.Module):
         """The same parts, standardized."""
         rows = self.rows(parts.rows)
         if self.shortening is not None:
-            length = jnp.sqrt(jnp.sum(jnp.square(rows), axis=1, keepdims=True))
-            excess = jnp.maximum(length * self.shortening, 1.0)
+            # Scaled first and bounded below, so that rows at the center have a slope, too.
+            square = jnp.sum(jnp.square(rows * self.shortening), axis=1, keepdims=True)
+            excess = jnp.sqrt(jnp.maximum(square, 1.0))
             rows = rows * ((1.0 + jnp.log(excess)) / excess)
         if self.members is None or parts.members is None:
             return dataclasses.replace(parts, rows=rows)
@@ -122,9 +123,10 @@ class Standardizer(eqx.Module):
         """The same as a call, where there are values; once, when a guide is made."""
         rows = self.rows.on_host(parts.rows)
         if self.shortening is not None and self.shortening > 0.0:
-            length = np.linalg.norm(rows, axis=1, keepdims=True)
-            excess = np.maximum(length * np.asarray(self.shortening), 1.0)
-            shorter = np.asarray(rows) * ((1.0 + np.log(excess)) / excess)
+            values = np.asarray(rows)
+            square = np.sum(np.square(values * np.asarray(self.shortening)), axis=1, keepdims=True)
+            excess = np.sqrt(np.maximum(square, 1.0))
+            shorter = values * ((1.0 + np.log(excess)) / excess)
             rows = jax.device_put(shorter.astype(rows.dtype))
         if self.members is None or parts.members is None:
             return dataclasses.replace(parts, rows=rows)

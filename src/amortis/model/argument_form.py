@@ -93,7 +93,8 @@ class ArgumentForm:
 
         Raises:
             DataError: an array is missing or new, or has other axes or columns; or a plain value is
-                missing that was given when the model was fitted and is not the model's default.
+                missing that was given by name when the model was fitted and is not the model's
+                default.
         """
         known = {leaf.name: leaf for leaf in self.leaves}
         came = dict(zip(arguments.names, arguments.leaves, strict=True))
@@ -104,7 +105,7 @@ class ArgumentForm:
                     f"fitted; expected {', '.join(known)}: pass it as well"
                 )
         for name, value in self.plain.items():
-            if name not in came and not _is_default(arguments.function, name, value):
+            if name not in came and _differs_left_out(arguments.function, name, value):
                 raise DataError(
                     f"the new data have no {name!r}, which was {value!r} when the model was "
                     f"fitted; expected it again: pass {name}={value!r} as well"
@@ -129,14 +130,25 @@ def _leaf(name: str, leaf: Any, rows: int | None) -> ArgumentLeaf:
     return ArgumentLeaf(name, str(leaf.dtype), leaf.ndim, row, _real(leaf))
 
 
-def _is_default(function: Callable[..., Any], name: str, value: bool | int | float | str) -> bool:
-    """Whether a function takes this value for an argument that is left out."""
+def _differs_left_out(function: Callable[..., Any], name: str, value: Any) -> bool:
+    """Whether a function takes another value, or none, for an argument that is left out."""
     try:
-        parameter = inspect.signature(function).parameters.get(name)
+        parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        return False  # written in C, or with a signature of its own making
-    default = None if parameter is None else parameter.default
-    return isinstance(default, bool | int | float | str) and default == value
+        return name.isidentifier()  # written in C, or with a signature of its own making
+    if name not in parameters:
+        # Of `**options`; parts of nested arguments and of `*rest` cannot be passed by name.
+        kinds = [parameter.kind for parameter in parameters.values()]
+        return name.isidentifier() and inspect.Parameter.VAR_KEYWORD in kinds
+    default = parameters[name].default
+    return np.ndim(default) > 0 or not _same(default, value)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two single values are equal, NaN to NaN too."""
+    if isinstance(one, str) != isinstance(other, str):
+        return False
+    return bool(one == other) or bool(one != one and other != other)
 
 
 def _real(leaf: Any) -> float | None:
@@ -144,13 +156,15 @@ def _real(leaf: Any) -> float | None:
     if isinstance(leaf, bool | int) or (not is_array(leaf) and not isinstance(leaf, float)):
         return None
     array = np.asarray(leaf)
-    return float(np.float32(array)) if array.ndim == 0 and array.dtype.kind == "f" else None
+    with np.errstate(over="ignore"):
+        return float(np.float32(array)) if array.ndim == 0 and array.dtype.kind == "f" else None
 
 
 def _require_shape(leaf: ArgumentLeaf, value: Any) -> None:
-    if leaf.value is not None and _real(value) not in (None, leaf.value):
+    came = _real(value)
+    if leaf.value is not None and came is not None and not _same(came, leaf.value):
         raise DataError(
-            f"{leaf.name} is {_real(value):.6g}, but was {leaf.value:.6g} when the model was "
+            f"{leaf.name} is {came:.6g}, but was {leaf.value:.6g} when the model was "
             f"fitted, and the function does not read it; expected the same: fit again, with one "
             f"value per row if it is to vary"
         )

@@ -203,6 +203,7 @@ def _points(points: Points, frame: _Frame, count: int) -> Markup:
     marks = "".join(
         f'<circle cx="{a:.1f}" cy="{d:.1f}" r="{size}"{extra}/>'
         for a, d, extra in zip(across, down, _extras(points), strict=True)
+        if math.isfinite(a) and math.isfinite(d)
     )
     return element("g", as_it_is(marks), class_=f"points {points.hue.value}")
 
