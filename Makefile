@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --require-virtualenv --disable-pip-version-chec
 INSTALL := $(PIP) install --quiet --progress-bar off
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format slow bench-env peers-env peers-lock hooks lock clean
+.PHONY: help env demo test lint format slow slow-list bench-env peers-env peers-lock hooks lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,10 @@ format: env ## let ruff mend what it can
 
 slow: env ## the tests marked slow
 	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile -m slow $(TESTS)
+
+slow-list: env ## run every test, and list anew which are slow
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile -m "slow or not slow" --junitxml .pytest_cache/run.xml $(TESTS)
+	$(VENV)/bin/python -m tests.slow_list .pytest_cache/run.xml
 
 env: $(STAMP) ## build .venv, if pyproject.toml or the lock changed
 

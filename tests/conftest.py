@@ -12,6 +12,8 @@ import pytest
 from hypothesis import settings
 from jaxtyping import Array, Key, install_import_hook
 
+from tests.slow_list import listed_tests
+
 if "amortis" in sys.modules:  # a module imported before the hook would go unchecked, silently
     raise RuntimeError("amortis was imported before tests/conftest.py could check its annotations")
 install_import_hook("amortis", "beartype.beartype")
@@ -20,6 +22,15 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 settings.register_profile("amortis", deadline=None, derandomize=True, database=None)
 settings.load_profile("amortis")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what took long when it was measured, before marks are selected by."""
+    listed = listed_tests()
+    for item in items:
+        if item.nodeid in listed:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module", autouse=True)
