@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 LISTED = Path(__file__).with_name("slow.txt")
 
-FURTHER, ALONE = 3.0, 8.0
+FURTHER, ALONE = 1.5, 5.0
 """Seconds of a test, with what it sets up, on a machine whose two cores are both at work."""
 
 KEPT = (

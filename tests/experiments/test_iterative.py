@@ -13,6 +13,7 @@ from amortis.experiments.iterative import IterativeSize, iterative_sheet, run_it
 from amortis.experiments.iterative.followed import StepCurve, curve_of
 from amortis.experiments.iterative.methods import ASCENT, SEMI, methods
 from amortis.experiments.iterative.models import one_level, two_levels
+from amortis.experiments.iterative.training import train_methods
 from amortis.experiments.sheet import write_sheet
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -55,21 +56,15 @@ def images():
 
 @pytest.mark.parametrize("levels", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_experiment_runs_and_goes_on_where_it_stopped(levels, images, tmp_path):
-    told = []
+    told, again = [], []
     size = SIZE if levels == 1 else dataclasses.replace(SIZE, without=())
-
-    def run():
-        return run_iterative(
-            images, levels, size, key=jax.random.key(0), folder=tmp_path, tell=told.append
-        )
-
-    first = run()
+    given = (images, levels, size)
+    first = run_iterative(*given, key=jax.random.key(0), folder=tmp_path, tell=told.append)
     assert [found.name for found in first.runs] == [method.name for method in methods(size)]
-    trained = [line for line in told if "s of training" in line]
-    assert len(trained) == len(first.runs)
-    again = run()
-    assert [line for line in told if "s of training" in line] == trained
-    assert again.runs == first.runs
+    assert sum("s of training" in line for line in told) == len(first.runs)
+    assert sum("on the held decoder" in line for line in told) == 1
+    kept = train_methods(*given, key=jax.random.key(0), folder=tmp_path, tell=again.append)
+    assert kept.runs == first.runs and not again
     # An own optimum is no worse than what a function gives, but for the noise of the draws.
     assert all(gap.gap > -4.0 * gap.gap_se - 1e-3 for gap in first.gaps)
     written = write_sheet(iterative_sheet(first, "iterative"), tmp_path, "amortis")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 import amortis
 from amortis._types import RandomKey
@@ -15,15 +14,12 @@ from amortis.experiments.iterative.followed import (
     StepCurve,
     ascent_curves,
     curve_of,
-    trained_alone,
 )
-from amortis.experiments.iterative.methods import FOLLOWED, methods
-from amortis.experiments.iterative.models import ImageModel, Weights, one_level, two_levels
-from amortis.experiments.iterative.one_fit import MethodRun, run_method
+from amortis.experiments.iterative.methods import FOLLOWED
+from amortis.experiments.iterative.one_fit import MethodRun
 from amortis.experiments.iterative.sizes import IterativeSize
 from amortis.experiments.iterative.surface import Surface, draw_surface
-from amortis.experiments.kept import Kept, deciding
-from amortis.experiments.tasks.data_digest import data_digest
+from amortis.experiments.iterative.training import train_methods
 
 _MEASURED = 512
 """Draws of each image on which gaps are measured."""
@@ -101,34 +97,14 @@ def run_iterative(
     Raises:
         KeyboardInterrupt: interrupted; methods that were finished are kept.
     """
-    model_key, fit_key, gap_key, surface_key = jax.random.split(key, 4)
-    function = _model(levels, size, images, model_key)
-    model = amortis.from_numpyro(function, images.training)
-    asked = deciding(key, images.training, images.held_out, size=size.fitted, levels=levels)
-    kept = Kept(folder, asked, tell)
-    runs: list[MethodRun] = []
-    fits: dict[str, amortis.Fit] = {}
-    for method in methods(size):
-        mine = kept.beside(method=repr(method))
-        found = _kept_run(mine, method.name, function, images)
-        if found is None:
-            tell(f"{method.name}: {size.seconds:.0f} s of training")
-            found = run_method(model, images.held_out, method, size, key=fit_key, tell=tell)
-            mine.keep_fit(method.name, found[1])
-            mine.keep_record(method.name, found[0])  # last: without it the method is run again
-        runs.append(found[0])
-        fits[method.name] = found[1]
+    trained = train_methods(images, levels, size, key=key, folder=folder, tell=tell)
+    _, _, gap_key, surface_key = jax.random.split(key, 4)
     gaps = [
         _gap_of(name, fit, images, size, jax.random.fold_in(gap_key, i), tell)
-        for i, (name, fit) in enumerate(fits.items())
+        for i, (name, fit) in enumerate(trained.fits.items())
     ]
-    shown = amortis.infer(fits[FOLLOWED], images.held_out[: size.shown])
-    weights = fits[FOLLOWED].params
-    held = _model(levels, size, images, model_key, weights)
-    # Weights that were trained by the clock are others each time.
-    decoder = data_digest(*(np.asarray(leaf) for leaf in jax.tree.leaves(dict(weights))))
-    alone = _alone(kept.beside(decoder=decoder), held, images, size, fit_key, tell)
-    alone = amortis.infer(alone, images.held_out[: size.shown])
+    shown = amortis.infer(trained.fits[FOLLOWED], images.held_out[: size.shown])
+    alone = amortis.infer(trained.alone, images.held_out[: size.shown])
     tell("ELBOs from step to step")
     optimum = amortis.inference_gap(
         shown, key=gap_key, families=(amortis.DiagonalNormal(),), **_gap_choices()
@@ -136,7 +112,7 @@ def run_iterative(
     return IterativeResult(
         levels,
         size,
-        tuple(runs),
+        trained.runs,
         tuple(gaps),
         optimum.mean.mean,
         curve_of("iterative, with its decoder", shown, min(size.most_steps, 32)),
@@ -144,51 +120,6 @@ def run_iterative(
         ascent_curves(shown, size),
         draw_surface(images, size, key=surface_key) if levels == 1 else None,
     )
-
-
-def _kept_run(
-    kept: Kept, name: str, function: ImageModel, images: Binarised
-) -> tuple[MethodRun, amortis.Fit] | None:
-    """A method's record and its fit, if both are there."""
-    given = kept.record(name)
-    if given is None:
-        return None
-    fitted = kept.fit(name, function, images.training)
-    if fitted is None:
-        return None
-    given |= {field: tuple(given[field]) for field in ("seconds", "held_out")}
-    return MethodRun(**given), fitted
-
-
-def _alone(
-    kept: Kept,
-    function: ImageModel,
-    images: Binarised,
-    size: IterativeSize,
-    key: RandomKey,
-    tell: Callable[[str], None],
-) -> amortis.Fit:
-    """A function of steps on a decoder whose weights are held."""
-    name = "on-the-held-decoder"
-    found = kept.fit(name, function, images.training)
-    if found is None:
-        tell(f"on the held decoder: {size.alone} steps of optimisation")
-        found = trained_alone(amortis.from_numpyro(function, images.training), size, key=key)
-        kept.keep_fit(name, found)
-    return found
-
-
-def _model(
-    levels: int,
-    size: IterativeSize,
-    images: Binarised,
-    key: RandomKey,
-    held: Weights | None = None,
-) -> ImageModel:
-    pixels = images.training.shape[1]
-    if levels == 1:
-        return one_level(size.latent, size.width, pixels, key, held)
-    return two_levels(size.latent, size.upper, size.width, pixels, key, held)
 
 
 def _gap_choices() -> dict[str, Any]:
