@@ -59,3 +59,14 @@ def test_a_matrix_whose_parts_do_not_fit_is_refused(tmp_path) -> None:
     np.savez(path, indptr=INDPTR, indices=INDICES, data=np.ones(2), shape=np.array([2, 4]))
     with pytest.raises(DataError, match="has 2 values, 3 columns and rows up to entry 3"):
         read_arrays(path)
+
+
+def test_unsigned_places_are_read_and_checked_as_signed_ones_are(tmp_path) -> None:
+    path = tmp_path / "unsigned.npz"
+    parts = {"indices": np.array([0, 2, 1], np.uint64), "data": np.array([1.5, 2.0, 3.0])}
+    np.savez(path, indptr=np.array([0, 2, 3], np.uint64), **parts)
+    [dense] = read_arrays(path).values()
+    np.testing.assert_array_equal(dense, [[1.5, 0.0, 2.0], [0.0, 3.0, 0.0]])
+    np.savez(path, indptr=np.array([0, 9, 1, 3], np.uint64), **parts)
+    with pytest.raises(DataError, match="which is no matrix of 3 x 3"):
+        read_arrays(path)

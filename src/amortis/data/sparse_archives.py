@@ -112,4 +112,4 @@ def _whole(path: str, name: str, array: Any) -> Any:
             f"'{path}', array '{name}': got {array.dtype} of shape {array.shape}; expected one "
             f"axis of whole numbers: write the arrays of a CSR matrix"
         )
-    return array
+    return array.astype(np.int64, copy=False)  # NumPy's lengths and places are signed
